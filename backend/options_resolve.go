@@ -1,0 +1,182 @@
+package backend
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Names maps a provider's own parameter names to the neutral options they stand for, for example "num_predict" to
+// [NeutralMaxTokens].
+type Names map[string]Neutral
+
+// Neutral names a neutral option.
+type Neutral uint32
+
+// The neutral options a provider may have a name for.
+const (
+	NeutralModel            Neutral = setModel
+	NeutralTemperature      Neutral = setTemperature
+	NeutralTopP             Neutral = setTopP
+	NeutralFrequencyPenalty Neutral = setFrequencyPenalty
+	NeutralPresencePenalty  Neutral = setPresencePenalty
+	NeutralTopK             Neutral = setTopK
+	NeutralMaxTokens        Neutral = setMaxTokens
+	NeutralContextWindow    Neutral = setContextWindow
+	NeutralSeed             Neutral = setSeed
+	NeutralStop             Neutral = setStop
+	NeutralThinking         Neutral = setThinking
+)
+
+var neutralNames = map[Neutral]string{
+	NeutralModel: "model", NeutralTemperature: "temperature", NeutralTopP: "top-p", NeutralTopK: "top-k",
+	NeutralFrequencyPenalty: "frequency-penalty", NeutralPresencePenalty: "presence-penalty",
+	NeutralMaxTokens: "max-tokens", NeutralContextWindow: "context-window", NeutralSeed: "seed", NeutralStop: "stop",
+	NeutralThinking: "thinking",
+}
+
+func (n Neutral) String() string { return neutralNames[n] }
+
+// Has reports whether a neutral option is set.
+func (o Options) Has(n Neutral) bool { return o.find(uint32(n)) != nil }
+
+// OptionError says that the value of an option is not of its kind.
+type OptionError struct{ Name, Want string }
+
+func (e *OptionError) Error() string {
+	return fmt.Sprintf("option %s: want %s", e.Name, e.Want)
+}
+
+// Resolve flattens the layers into one: in each layer the extras that names lists become the neutral options they
+// stand for, unless the layer sets those too, and then upper layers win. What a backend sends is the result, and it
+// goes into [Generation].Sent. The error is an *[OptionError].
+func (o Options) Resolve(names Names) (Options, error) {
+	if o.v == nil || (o.v.under == nil && !o.v.hasAny(names)) {
+		return o, nil
+	}
+	var flat values
+	for v := o.v; v != nil; v = v.under {
+		layer := *v
+		if v.hasAny(names) {
+			layer.extra = maps.Clone(v.extra)
+			for name, n := range names {
+				x, ok := layer.extra[name]
+				if !ok {
+					continue
+				}
+				delete(layer.extra, name)
+				if layer.set&uint32(n) != 0 {
+					continue
+				}
+				if err := layer.assign(name, n, x); err != nil {
+					return Options{}, err
+				}
+			}
+		}
+		flat.fill(&layer)
+	}
+	return Options{&flat}, nil
+}
+
+func (v *values) hasAny(names Names) bool {
+	for k := range v.extra {
+		if _, ok := names[k]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// fill takes from below what v does not set.
+func (v *values) fill(below *values) {
+	take := below.set &^ v.set
+	v.set |= take
+	copyIf(take&setModel, &v.model, below.model)
+	copyIf(take&setTemperature, &v.temperature, below.temperature)
+	copyIf(take&setTopP, &v.topP, below.topP)
+	copyIf(take&setFrequencyPenalty, &v.frequencyPenalty, below.frequencyPenalty)
+	copyIf(take&setPresencePenalty, &v.presencePenalty, below.presencePenalty)
+	copyIf(take&setTopK, &v.topK, below.topK)
+	copyIf(take&setMaxTokens, &v.maxTokens, below.maxTokens)
+	copyIf(take&setContextWindow, &v.contextWindow, below.contextWindow)
+	copyIf(take&setSeed, &v.seed, below.seed)
+	copyIf(take&setStop, &v.stop, below.stop)
+	copyIf(take&setThinking, &v.thinking, below.thinking)
+	copyIf(take&setStream, &v.stream, below.stream)
+	copyIf(take&setStrict, &v.strict, below.strict)
+	copyIf(take&setIdle, &v.idle, below.idle)
+	for k, x := range below.extra {
+		if _, over := v.extra[k]; over {
+			continue
+		}
+		if v.extra == nil {
+			v.extra = map[string]any{}
+		}
+		v.extra[k] = x
+	}
+}
+
+func copyIf[T any](take uint32, dst *T, src T) {
+	if take != 0 {
+		*dst = src
+	}
+}
+
+// assign sets a neutral option from a value of the provider's name for it, converting as JSON does.
+func (v *values) assign(name string, n Neutral, x any) error {
+	var err error
+	switch n {
+	case NeutralModel:
+		err = convert(name, "a string", x, &v.model)
+	case NeutralTemperature:
+		err = convert(name, "a number", x, &v.temperature)
+	case NeutralTopP:
+		err = convert(name, "a number", x, &v.topP)
+	case NeutralFrequencyPenalty:
+		err = convert(name, "a number", x, &v.frequencyPenalty)
+	case NeutralPresencePenalty:
+		err = convert(name, "a number", x, &v.presencePenalty)
+	case NeutralTopK:
+		err = convert(name, "a whole number", x, &v.topK)
+	case NeutralMaxTokens:
+		err = convert(name, "a whole number", x, &v.maxTokens)
+	case NeutralContextWindow:
+		err = convert(name, "a whole number", x, &v.contextWindow)
+	case NeutralSeed:
+		err = convert(name, "a whole number", x, &v.seed)
+	case NeutralThinking:
+		if on, ok := x.(bool); ok {
+			x = map[bool]string{true: "on", false: "off"}[on]
+		}
+		err = convert(name, "a boolean or a level", x, &v.thinking)
+	case NeutralStop:
+		if s, ok := x.(string); ok {
+			x = []string{s}
+		}
+		err = convert(name, "a string or a list of strings", x, &v.stop)
+	}
+	if err != nil {
+		return err
+	}
+	v.set |= uint32(n)
+	return nil
+}
+
+func convert[T any](name, want string, x any, dst *T) error {
+	if same, ok := x.(T); ok {
+		*dst = same
+		return nil
+	}
+	text, err := json.Marshal(x)
+	if err == nil {
+		err = json.Unmarshal(text, dst)
+	}
+	if err != nil {
+		return &OptionError{Name: name, Want: want}
+	}
+	return nil
+}
+
+// DefaultStreamTimeout is the time allowed between two pieces of a streamed reply when nothing else is set.
+const DefaultStreamTimeout = 120 * time.Second

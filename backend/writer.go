@@ -1,0 +1,141 @@
+package backend
+
+import (
+	"context"
+	"time"
+
+	"github.com/mellea-go/mellea/content"
+)
+
+// Writer is the producer's side of an [Output]. It belongs to the goroutine that runs the produce function of
+// [Start], and must not be used after that returns. The times given are those at which bytes arrived.
+type Writer struct{ o *Output }
+
+// Generation returns the metadata to fill in. It stays the producer's until produce returns.
+func (w *Writer) Generation() *Generation { return &w.o.gen }
+
+// Text appends a piece of the reply's text. An empty piece is ignored. The bytes are copied.
+func (w *Writer) Text(at time.Time, piece []byte) {
+	if len(piece) == 0 {
+		return
+	}
+	o := w.o
+	o.mu.Lock()
+	start := o.text.Len()
+	o.text.Write(piece)
+	w.add(chunkRef{kind: ChunkText, start: start, end: o.text.Len(), at: at})
+}
+
+// Reasoning appends a piece of the model's reasoning. An empty piece is ignored. The bytes are copied.
+func (w *Writer) Reasoning(at time.Time, piece []byte) {
+	if len(piece) == 0 {
+		return
+	}
+	o := w.o
+	o.mu.Lock()
+	start := o.reasoning.Len()
+	o.reasoning.Write(piece)
+	w.add(chunkRef{kind: ChunkReasoning, start: start, end: o.reasoning.Len(), at: at})
+}
+
+// MaxToolCalls bounds the tool calls of one reply.
+const MaxToolCalls = 256
+
+// ToolCall adds to a tool call. The error says that the index is negative or not below [MaxToolCalls], which no honest
+// model asks for.
+func (w *Writer) ToolCall(at time.Time, d ToolDelta) error {
+	o := w.o
+	if d.Index < 0 || d.Index >= MaxToolCalls {
+		return &Error{Provider: o.gen.Provider, Op: "generate", Code: CodeInvalidResponse,
+			Remedy: "the reply numbers a tool call out of range"}
+	}
+	o.mu.Lock()
+	for len(o.tools) <= d.Index {
+		o.tools = append(o.tools, content.ToolCall{})
+	}
+	c := &o.tools[d.Index]
+	if d.ID != "" {
+		c.ID = d.ID
+	}
+	if d.Name != "" {
+		c.Name = d.Name
+	}
+	c.Arguments += d.Arguments
+	o.deltas = append(o.deltas, d)
+	w.add(chunkRef{kind: ChunkToolCall, start: len(o.deltas) - 1, at: at})
+	return nil
+}
+
+// Other records a sign of life that brings no content, such as a chunk with a role or with usage only. It counts as a
+// chunk and readers do not see it.
+func (w *Writer) Other(at time.Time) {
+	w.stamp(ChunkOther, at)
+	if l := w.o.lifecycle; l != nil {
+		l.Chunk(Chunk{Kind: ChunkOther, Index: w.o.gen.Chunks - 1, At: at})
+	}
+}
+
+// End says when the last byte arrived. Without it the end is when produce returns.
+func (w *Writer) End(at time.Time) { w.o.gen.Ended = at }
+
+// Len returns how many bytes of text and reasoning have arrived.
+func (w *Writer) Len() int {
+	w.o.mu.Lock()
+	defer w.o.mu.Unlock()
+	return w.o.text.Len() + w.o.reasoning.Len()
+}
+
+// add publishes a chunk. It is entered with mu held and releases it.
+func (w *Writer) add(ref chunkRef) {
+	o := w.o
+	o.chunks = append(o.chunks, ref)
+	var c Chunk
+	if o.lifecycle != nil {
+		c = o.chunk(len(o.chunks) - 1)
+	}
+	if !o.hidden {
+		o.wakeReaders()
+	}
+	o.mu.Unlock()
+	w.stamp(ref.kind, ref.at)
+	if o.lifecycle != nil {
+		c.Index = o.gen.Chunks - 1
+		o.lifecycle.Chunk(c)
+	}
+}
+
+func (w *Writer) stamp(kind ChunkKind, at time.Time) {
+	g := &w.o.gen
+	g.Chunks++
+	if g.FirstChunk.IsZero() {
+		g.FirstChunk = at
+	}
+	if g.FirstToken.IsZero() && kind != ChunkOther {
+		g.FirstToken = at
+	}
+}
+
+// Forward makes the writer's output follow src: every chunk as it arrives, then src's metadata and error. It is what a
+// decorator does with the generation it started itself. Leaving because ctx ended cancels src.
+func (w *Writer) Forward(ctx context.Context, src *Output) error {
+	stop := context.AfterFunc(ctx, func() { src.Cancel(context.Cause(ctx)) })
+	defer stop()
+	for c, err := range src.Chunks(context.WithoutCancel(ctx)) {
+		if err != nil {
+			break
+		}
+		switch c.Kind {
+		case ChunkText:
+			w.Text(c.At, []byte(c.Text))
+		case ChunkReasoning:
+			w.Reasoning(c.At, []byte(c.Text))
+		case ChunkToolCall:
+			if err := w.ToolCall(c.At, c.Tool); err != nil {
+				return err
+			}
+		}
+	}
+	r, err := src.Reply(context.WithoutCancel(ctx))
+	w.o.gen = r.Generation
+	return err
+}
