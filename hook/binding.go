@@ -190,7 +190,7 @@ func QueueSize(n int) Option {
 // point, role, priority, plugin and function is left as it is. The key must be comparable; an unexported type of the plugin's
 // package, or the plugin's own pointer, keeps it from meeting another's. Once panics on a key that is not comparable.
 func Once(key any) Option {
-	if key == nil || !reflect.TypeOf(key).Comparable() {
+	if key == nil || !reflect.ValueOf(key).Comparable() {
 		panic("hook: the key of Once must be comparable and not nil")
 	}
 	return func(s *settings) { s.once = key }

@@ -36,9 +36,6 @@ func (s *Set) isolate(ctx context.Context, who *installation) {
 // failed counts and reports a failure of who.
 func (s *Set) failed(ctx context.Context, who *installation, f Failure) {
 	s.family.failures.Add(1)
-	if who.id == Failures.id {
-		return // the listener of failures has failed; telling it would not end
-	}
 	s.report(ctx, who, f)
 }
 
@@ -50,21 +47,24 @@ func (s *Set) dropped(ctx context.Context, who *installation) {
 
 func (s *Set) report(ctx context.Context, who *installation, f Failure) {
 	f.Point, f.Plugin, f.Role = who.name, who.Plugin(), who.role
-	if s.reporter == nil {
-		s.warn(ctx, f)
-	} else {
-		s.callReporter(f)
+	s.callReporter(ctx, f)
+	if who.id != Failures.id { // telling a listener of failures that it failed would not end
+		Failures.Emit(ctx, s, f)
 	}
-	Failures.Emit(ctx, s, f)
 }
 
-func (s *Set) callReporter(f Failure) {
+// callReporter is safe from a reporter, or a log handler, that panics: it runs where no panic may get out.
+func (s *Set) callReporter(ctx context.Context, f Failure) {
 	defer func() {
 		if recover() != nil {
 			s.family.failures.Add(1)
 		}
 	}()
-	s.reporter(f)
+	if s.reporter != nil {
+		s.reporter(f)
+		return
+	}
+	s.warn(ctx, f)
 }
 
 // warn logs the first failure of each plugin. Of what the plugin panicked with it says only the type, as the text may be
@@ -73,13 +73,12 @@ func (s *Set) warn(ctx context.Context, f Failure) {
 	if _, again := s.family.warned.LoadOrStore(f.Plugin, true); again {
 		return
 	}
-	attrs := []slog.Attr{
+	slog.Default().LogAttrs(ctx, slog.LevelWarn, "hook: a plugin failed; its further failures are not logged (hook.Set.Report sees all)",
 		slog.String("point", f.Point),
 		slog.String("plugin", f.Plugin),
 		slog.String("role", f.Role.String()),
 		slog.String("error", summary(f)),
-	}
-	slog.Default().LogAttrs(ctx, slog.LevelWarn, "hook: a plugin failed; further failures of it are not logged (hook.Set.Report sees all)", attrs...)
+	)
 }
 
 func summary(f Failure) string {

@@ -48,7 +48,7 @@ func subscribe[F any](to []subscriber[F], who *installation) []subscriber[F] {
 	return append(to, subscriber[F]{who.fn.(F), who})
 }
 
-// listens is the whole cost of a point nobody listens to. Keep it and its callers small enough to be inlined.
+// listens is the whole cost of a point nobody listens to.
 func (s *Set) listens(id int) bool { return s != nil && id < len(s.table) && s.table[id] != nil }
 
 // With derives a Set that has the bindings of s and those of the sources, installed for the scope s itself was made for,
@@ -90,7 +90,8 @@ func (s *Set) WithScope(scope Scope, sources ...Source) *Set {
 			}
 		}
 	}
-	for _, id := range touched {
+	slices.Sort(touched)
+	for _, id := range slices.Compact(touched) {
 		n.compile(id)
 	}
 	return n

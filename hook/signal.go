@@ -28,7 +28,7 @@ func (g *Signal[T]) On(f func(context.Context, T), opts ...Option) Binding {
 
 // Emit calls what s has bound to the signal, in series: lower [Priority] first, ties by scope, then installation.
 func (g *Signal[T]) Emit(ctx context.Context, s *Set, v T) {
-	if s.listens(g.id) {
+	if s != nil { // no more than this, so that Emit is inlined
 		g.emit(ctx, s, v)
 	}
 }
@@ -37,6 +37,9 @@ func (g *Signal[T]) Emit(ctx context.Context, s *Set, v T) {
 type listeners[T any] []subscriber[func(context.Context, T)]
 
 func (g *Signal[T]) emit(ctx context.Context, s *Set, v T) {
+	if !s.listens(g.id) {
+		return
+	}
 	all := *s.table[g.id].(*listeners[T])
 	for i := range all {
 		call(ctx, s, &all[i], v)
