@@ -142,7 +142,6 @@ func (s *SSE) field(line []byte) bool {
 		}
 	}
 	return true
-	return nil
 }
 
 // spill copies data out of the window, which is about to move or to be joined to.
