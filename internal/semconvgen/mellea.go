@@ -59,7 +59,12 @@ type yamlRegistry struct {
 		Example    any       `yaml:"example"`
 		Attributes []yamlUse `yaml:"attributes"`
 	} `yaml:"metrics"`
-	Logs []logField `yaml:"logs"`
+	Logs  []logField `yaml:"logs"`
+	Emits struct {
+		Events  []string `yaml:"events"`
+		Metrics []string `yaml:"metrics"`
+	} `yaml:"emits"`
+	Deprecated []deprecation `yaml:"deprecated"`
 }
 
 func loadMellea(path string, upstream *registry) (*registry, error) {
@@ -81,7 +86,10 @@ func parseMellea(data []byte, upstream *registry) (*registry, error) {
 	if err := dec.Decode(&in); err != nil {
 		return nil, err
 	}
-	reg := &registry{scopes: in.Scopes, content: in.Content, logFields: in.Logs}
+	reg := &registry{
+		scopes: in.Scopes, content: in.Content, logFields: in.Logs, deprecated: in.Deprecated,
+		emitsEvents: in.Emits.Events, emitsMetrics: in.Emits.Metrics,
+	}
 	var errs []error
 	for _, a := range in.Attributes {
 		if a.Content == nil || len(a.Examples) == 0 {
@@ -193,6 +201,35 @@ func (r *registry) checkRefs(upstream *registry) error {
 	for _, name := range r.content {
 		if _, ok := upstream.attribute(name); !ok {
 			fail("content: no attribute %s in the GenAI registry", name)
+		}
+	}
+	for _, name := range r.emitsEvents {
+		if _, ok := upstream.event(name); !ok {
+			fail("emits: no event %s in the GenAI registry", name)
+		}
+	}
+	for _, name := range r.emitsMetrics {
+		if _, ok := upstream.metric(name); !ok {
+			fail("emits: no metric %s in the GenAI registry", name)
+		}
+	}
+	for _, d := range r.deprecated {
+		exists := map[string]func(string) bool{
+			"attribute": func(n string) bool { _, ok := upstream.attribute(n); return ok },
+			"event":     func(n string) bool { _, ok := upstream.event(n); return ok },
+			"metric":    func(n string) bool { _, ok := upstream.metric(n); return ok },
+		}[d.Signal]
+		if exists == nil {
+			fail("deprecated: %s: unknown signal %q", d.Name, d.Signal)
+			continue
+		}
+		if exists(d.Name) {
+			fail("deprecated: the GenAI registry has the %s %s", d.Signal, d.Name)
+		}
+		for _, n := range d.Use {
+			if !exists(n) {
+				fail("deprecated: %s: no %s %s in the GenAI registry", d.Name, d.Signal, n)
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -12,7 +12,10 @@ type registry struct {
 	events     []event
 	metrics    []metric
 	logFields  []logField
+	deprecated []deprecation
 	content    []string // names of upstream attributes that hold content
+
+	emitsEvents, emitsMetrics []string // names in the upstream registry
 }
 
 type scope struct{ Const, Name, Brief string }
@@ -51,6 +54,11 @@ type metric struct {
 	uses                                              []use
 }
 
+type deprecation struct {
+	Signal, Name string
+	Use          []string
+}
+
 type logField struct{ Name, Brief, When, Example string }
 
 func (r *registry) attribute(name string) (attribute, bool) {
@@ -60,6 +68,24 @@ func (r *registry) attribute(name string) (attribute, bool) {
 		}
 	}
 	return attribute{}, false
+}
+
+func (r *registry) event(name string) (event, bool) {
+	for _, e := range r.events {
+		if e.name == name {
+			return e, true
+		}
+	}
+	return event{}, false
+}
+
+func (r *registry) metric(name string) (metric, bool) {
+	for _, m := range r.metrics {
+		if m.name == name {
+			return m, true
+		}
+	}
+	return metric{}, false
 }
 
 func (r *registry) span(id string) (span, bool) {

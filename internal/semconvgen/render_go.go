@@ -70,6 +70,10 @@ func renderMellea(r *registry) (map[string][]byte, error) {
 	for _, l := range r.logFields {
 		data.printf("{Name: %q, Brief: %q, When: %q, Example: %q},\n", l.Name, l.Brief, l.When, l.Example)
 	}
+	data.printf("}\n\nvar deprecations = []Deprecation{\n")
+	for _, d := range r.deprecated {
+		data.printf("{Name: %q, Signal: Signal%s, use: %s},\n", d.Name, goName(d.Signal), stringSlice(d.Use))
+	}
 	data.printf("}\n\n// upstreamContent names the attributes of the GenAI registry that hold content.\n")
 	data.printf("var upstreamContent = %s\n", stringSlice(r.content))
 	return render(map[string]*file{"mellea_attributes.gen.go": names, "mellea_registry.gen.go": data})

@@ -568,5 +568,29 @@ var melleaLogFields = []LogField{
 	{Name: "sampling_iteration", Brief: "The attempt, counted from 1.", When: "Inside a sampling loop.", Example: "2"},
 }
 
+var deprecations = []Deprecation{
+	{Name: "gen_ai.completion", Signal: SignalAttribute, use: []string{"gen_ai.output.messages"}},
+	{Name: "gen_ai.openai.request.response_format", Signal: SignalAttribute, use: []string{"gen_ai.output.type"}},
+	{Name: "gen_ai.openai.request.seed", Signal: SignalAttribute, use: []string{"gen_ai.request.seed"}},
+	{Name: "gen_ai.openai.request.service_tier", Signal: SignalAttribute, use: []string{"openai.request.service_tier"}},
+	{Name: "gen_ai.openai.response.service_tier", Signal: SignalAttribute, use: []string{"openai.response.service_tier"}},
+	{Name: "gen_ai.openai.response.system_fingerprint", Signal: SignalAttribute, use: []string{"openai.response.system_fingerprint"}},
+	{Name: "gen_ai.prompt", Signal: SignalAttribute, use: []string{"gen_ai.input.messages"}},
+	{Name: "gen_ai.system", Signal: SignalAttribute, use: []string{"gen_ai.provider.name"}},
+	{Name: "gen_ai.token.type", Signal: SignalAttribute, use: []string{}},
+	{Name: "gen_ai.usage.cache_creation.input_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.cache_write.input_tokens"}},
+	{Name: "gen_ai.usage.completion_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.output_tokens"}},
+	{Name: "gen_ai.usage.prompt_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.input_tokens"}},
+	{Name: "gen_ai.assistant.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.choice", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.system.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.tool.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.user.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.client.operation.time_per_output_chunk", Signal: SignalMetric, use: []string{"gen_ai.client.inference.time_per_output_chunk"}},
+	{Name: "gen_ai.client.operation.time_to_first_chunk", Signal: SignalMetric, use: []string{"gen_ai.client.inference.time_to_first_chunk"}},
+	{Name: "gen_ai.client.token.usage", Signal: SignalMetric, use: []string{"gen_ai.client.inference.operation.input_tokens", "gen_ai.client.inference.operation.output_tokens"}},
+	{Name: "gen_ai.workflow.duration", Signal: SignalMetric, use: []string{"gen_ai.invoke_workflow.duration"}},
+}
+
 // upstreamContent names the attributes of the GenAI registry that hold content.
 var upstreamContent = []string{"gen_ai.evaluation.explanation", "gen_ai.input.messages", "gen_ai.memory.query.text", "gen_ai.memory.records", "gen_ai.output.messages", "gen_ai.prompt.variable", "gen_ai.retrieval.documents", "gen_ai.retrieval.query.text", "gen_ai.system_instructions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "gen_ai.tool.definitions"}
