@@ -1,0 +1,160 @@
+package ollama
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/wire"
+)
+
+// Codes for what Ollama says in a sentence; it numbers no errors itself.
+const (
+	codeNoModel = "model_not_found"
+	codeStream  = "stream_error" // the server failed after the reply had begun
+)
+
+const remedyStart = "start it with `ollama serve` or set OLLAMA_HOST"
+
+// fail makes an *[backend.Error] of an error of the wire; the cause of an ended context stays as it is, because the
+// Output decides what that means.
+func fail(op string, err error) error {
+	var (
+		status   *wire.StatusError
+		lost     *wire.TransportError
+		protocol *wire.ProtocolError
+		redirect *wire.RedirectError
+		idle     *wire.IdleTimeoutError
+		setting  *wire.ConfigError
+	)
+	e := &backend.Error{Provider: provider, Op: op, Err: err}
+	switch {
+	case errors.As(err, &status):
+		return failStatus(e, status)
+	case errors.As(err, &lost):
+		e.Code, e.Remedy = backend.CodeUnreachable, lost.Reason
+		if lost.Remedy != "" {
+			e.Remedy += "; " + lost.Remedy
+		}
+		if lost.Op == "dial" {
+			e.Remedy = lost.Reason + ": " + remedyStart
+		}
+	case errors.As(err, &redirect):
+		e.Status, e.Code, e.Remedy = redirect.Status, backend.CodeRedirect, redirect.Error()
+	case errors.As(err, &idle):
+		e.Code, e.Remedy = "timeout", idle.Error()
+	case errors.As(err, &protocol):
+		e.Code, e.Remedy = backend.CodeInvalidResponse, protocol.Error()
+	case errors.As(err, &setting):
+		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
+	default:
+		return err
+	}
+	return e
+}
+
+func failStatus(e *backend.Error, s *wire.StatusError) error {
+	e.Status, e.Code, e.Message = s.Status, s.Code, s.Message
+	e.RetryAfter, e.RequestID, e.Remedy = s.RetryAfter, s.RequestID, s.Remedy
+	if e.Remedy == "" {
+		e.Remedy = remedyFor(s.Status, s.Message)
+	}
+	return e
+}
+
+// remedyFor knows the sentences of the server that a user can do something about.
+func remedyFor(status int, message string) string {
+	has := func(part string) bool { return strings.Contains(message, part) }
+	switch {
+	case status == 401:
+		return "this model or server needs an account: sign in with `ollama signin`, or put credentials into the base URL"
+	case status == 404:
+		return "the server does not know this path: is it Ollama? check OLLAMA_HOST or the base URL"
+	case status == 429, status == 503:
+		return "the server is busy: ask for less at a time, or raise OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL"
+	case has("does not support tools"):
+		return "this model cannot call tools: choose one that can, or offer none"
+	case has("does not support thinking"), has("think value"):
+		return "this model does not think that way: leave the thinking option off, or choose another model"
+	case has("does not support chat"):
+		return "this model only embeds: choose one that chats"
+	case has("more system memory"), has("out of memory"):
+		return "the model does not fit into memory: choose a smaller one or a smaller context window"
+	case status >= 500:
+		return "the server's log (`ollama serve`, or the service's journal) says more"
+	}
+	return ""
+}
+
+// noModel completes the error of a request whose model the server does not have.
+func noModel(err error, model string) error {
+	var e *backend.Error
+	if errors.As(err, &e) && e.Status == 404 && strings.Contains(e.Message, "model") {
+		e.Code, e.Remedy = codeNoModel, pullRemedy(model)
+	}
+	return err
+}
+
+func pullRemedy(model string) string {
+	for _, r := range model {
+		if r <= ' ' || r > '~' || r == '`' {
+			return "the model is not installed and its name is not one Ollama knows: `ollama list` shows those it has"
+		}
+	}
+	return "the model is not installed: `ollama pull " + model + "`"
+}
+
+// malformed says that a reply is not what the API promises. It holds nothing of the reply.
+func malformed(op string, resp *wire.Response) error {
+	return &backend.Error{Provider: provider, Op: op, Status: resp.Status, Code: backend.CodeInvalidResponse,
+		RequestID: resp.RequestID(), Remedy: "the reply is not what Ollama's API promises: is it Ollama? check OLLAMA_HOST or the base URL"}
+}
+
+// cutOff says that a stream ended before its last line.
+func cutOff(resp *wire.Response) error {
+	return &backend.Error{Provider: provider, Op: opChat, Status: resp.Status, Code: backend.CodeInvalidResponse,
+		RequestID: resp.RequestID(), Remedy: "the reply ended before it was complete: the server, or a proxy in between, gave up; its log says more"}
+}
+
+// failStream makes an error of an error object inside a reply that began with status 200.
+func failStream(s *wire.StatusError) error {
+	e := &backend.Error{Provider: provider, Op: opChat, Err: s}
+	failStatus(e, s)
+	if e.Code == "" {
+		e.Code = codeStream
+	}
+	if e.Remedy == "" {
+		e.Remedy = remedyFor(500, s.Message)
+	}
+	return e
+}
+
+func optionError(err error) error {
+	var o *backend.OptionError
+	if !errors.As(err, &o) {
+		return err
+	}
+	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeConfiguration, Remedy: o.Error(), Err: err}
+}
+
+func unsupported(remedy string) error {
+	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeUnsupported, Remedy: remedy}
+}
+
+func misconfigured(remedy string) error {
+	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeConfiguration, Remedy: remedy}
+}
+
+// retryReason is the word for why an attempt was made again.
+func retryReason(r wire.Retry) string {
+	switch {
+	case r.Status == 429:
+		return "rate_limit"
+	case r.Status >= 500:
+		return "server_error"
+	case errors.Is(r.Err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return "connection_reset"
+}
