@@ -56,6 +56,7 @@ func (p *page) spans() {
 	p.printf("\n## Spans\n\nOn every span:\n\n")
 	common := p.common()
 	p.uses(common)
+	listed := map[string]string{} // the OpenTelemetry span: where its table stands
 	for _, s := range p.own.spans {
 		p.printf("\n### `%s`\n\n%s\n\n", s.name, sentence(s.brief))
 		p.printf("Scope `%s`, kind %s", s.scope, strings.Join(s.kinds, " or "))
@@ -74,10 +75,18 @@ func (p *page) spans() {
 			p.printf("\n")
 			p.uses(uses)
 		}
-		if base, ok := p.upstream.span(s.extends); ok {
-			p.printf("\nWhat applies of the OpenTelemetry span `%s`:\n\n", base.id)
-			p.uses(without(base.uses, s.uses))
+		base, ok := p.upstream.span(s.extends)
+		if !ok {
+			continue
 		}
+		p.printf("\nWhat applies of the OpenTelemetry span `%s`", base.id)
+		if above, ok := listed[base.id]; ok {
+			p.printf(", listed at `%s`.\n", above)
+			continue
+		}
+		listed[base.id] = s.name
+		p.printf(":\n\n")
+		p.uses(without(base.uses, s.uses))
 	}
 }
 

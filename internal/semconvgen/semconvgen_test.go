@@ -214,11 +214,6 @@ func TestFaultsAreNamed(t *testing.T) {
 
 func FuzzParseMellea(f *testing.F) {
 	f.Add([]byte(minimal))
-	data, err := os.ReadFile(melleaYAML)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
 	upstream := committed()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		reg, err := parseMellea(data, upstream)
