@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"iter"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/history"
+	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/requirement"
+	"github.com/mellea-go/mellea/sampling"
+	"github.com/mellea-go/mellea/schema"
+)
+
+// Call is one component to execute.
+type Call struct {
+	Component component.Component
+	// Parse turns a reply into the call's value; nil takes the text.
+	Parse        func(content.Message) (any, error)
+	History      history.History
+	Requirements requirement.Requirements
+	// Strategy decides about attempts; nil makes one generation and validates nothing.
+	Strategy sampling.Strategy
+	Options  backend.Options
+	Format   schema.Schema
+	Prompt   hookpoint.Prompt
+	// Sink is given the chunks of each attempt as they arrive, in the caller's goroutine; nil is none. Under a strategy
+	// that runs attempts in parallel it is called by several goroutines at once.
+	Sink func(attempt int, c backend.Chunk)
+}
+
+// Result is what a call gave.
+type Result struct {
+	Value any
+	Reply backend.Reply
+	// Turn is what the call adds to a history: its own messages and the reply.
+	Turn content.Messages
+	// Attempts are empty without a strategy. Selected is the index of the one the result is of, -1 for none.
+	Attempts sampling.Attempts
+	Selected int
+	// Sampled says that a strategy ran, Success that all requirements were met, or that there were none.
+	Sampled, Success bool
+	// Generations counts the generations made, judges not included; Usage is their sum.
+	Generations int
+	Usage       content.Usage
+}
+
+func (r Result) end() hookpoint.ComponentEnd {
+	return hookpoint.ComponentEnd{Value: r.Value, Reply: r.Reply.Message, Attempts: r.Attempts, Generations: r.Generations,
+		Sampled: r.Sampled, Success: r.Success, Usage: r.Usage}
+}
+
+// Act executes a component and returns when all is done. Requirements that are not met are no error: Success is false
+// then. With an error the Result holds the attempts made before it.
+func (s Scope) Act(ctx context.Context, c Call) (Result, error) {
+	if err := await(ctx, c.Component); err != nil {
+		return Result{Selected: -1}, err
+	}
+	ctx, entry, err := s.calls.begin(ctx)
+	if err != nil {
+		return Result{Selected: -1}, err
+	}
+	defer entry.leave()
+	var res Result
+	end, err := hookpoint.Component.Do(ctx, s.Set, s.announce(c, false),
+		func(ctx context.Context, start hookpoint.ComponentStart) (hookpoint.ComponentEnd, error) {
+			var err error
+			res, err = s.execute(ctx, c.edited(start))
+			return res.end(), ending(ctx, err)
+		})
+	if err == nil {
+		res.Value = end.Value
+	}
+	return res, err
+}
+
+func (s Scope) announce(c Call, lazy bool) hookpoint.ComponentStart {
+	return hookpoint.ComponentStart{Session: s.Session, Component: c.Component, Kind: c.Component.Kind(), Prompt: c.Prompt,
+		Requirements: c.Requirements, Options: s.Options.Merge(c.Options), Format: c.Format, Strategy: c.Strategy, Lazy: lazy}
+}
+
+// edited returns the call as the guards of its Component operation left it. Its options are whole from here on: those
+// of the scope are merged in.
+func (c Call) edited(start hookpoint.ComponentStart) Call {
+	c.Requirements, c.Options, c.Format, c.Strategy = start.Requirements, start.Options, start.Format, start.Strategy
+	return c
+}
+
+// await waits for the running outputs that a component uses. The failure of one is the failure of the call, before it
+// starts.
+func await(ctx context.Context, c component.Component) error {
+	for _, out := range c.Pending() {
+		if err := out.Wait(ctx); err != nil {
+			return &InputError{Kind: c.Kind(), Err: err}
+		}
+	}
+	return nil
+}
+
+// InputError says that an output which a call uses as input failed, so that the call did not start.
+type InputError struct {
+	Kind string // the component's
+	Err  error
+}
+
+func (e *InputError) Error() string {
+	return "mellea: " + e.Kind + " not started: an output it uses failed: " + e.Err.Error()
+}
+
+// Unwrap returns the output's error.
+func (e *InputError) Unwrap() error { return e.Err }
+
+func (s Scope) execute(ctx context.Context, c Call) (Result, error) {
+	if c.Strategy != nil {
+		return s.sample(ctx, c)
+	}
+	try, err := s.try(ctx, c, sampling.Step{Component: c.Component, History: c.History}, 0)
+	if err != nil {
+		return Result{Selected: -1, Generations: try.generations(), Usage: try.reply.Generation.Usage, Reply: try.reply}, err
+	}
+	return Result{Value: try.value, Reply: try.reply, Turn: try.input.Append(try.reply.Message), Selected: -1,
+		Success: true, Generations: 1, Usage: try.reply.Generation.Usage}, nil
+}
+
+// try is one generation of a component, rendered and parsed.
+type try struct {
+	started bool
+	input   content.Messages
+	reply   backend.Reply
+	value   any
+	parse   error // the reply could not be parsed
+}
+
+func (t try) generations() int {
+	if t.started {
+		return 1
+	}
+	return 0
+}
+
+// try renders, generates and parses. A reply that cannot be parsed is an error outside sampling (iteration 0) and a
+// failed attempt within.
+func (s Scope) try(ctx context.Context, c Call, step sampling.Step, iteration int) (try, error) {
+	var t try
+	a, err := s.prepare(ctx, c, step, iteration, &t.input)
+	if err != nil {
+		return t, err
+	}
+	out, err := s.generate(ctx, a)
+	if err != nil {
+		return t, err
+	}
+	t.started = true
+	if t.reply, err = collect(ctx, out, max(iteration, 1), c.Sink); err != nil {
+		return t, err
+	}
+	t.value, t.parse = s.parse(ctx, c, t.reply.Message)
+	if iteration == 0 {
+		return t, t.parse
+	}
+	return t, nil
+}
+
+// prepare renders a step into the generation to make. The component's own messages go to input.
+func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteration int, input *content.Messages) (ask, error) {
+	options := c.Options.Merge(step.Options)
+	b := step.Backend
+	if b == nil {
+		b = s.Backend
+	}
+	info, err := s.info(ctx, b)
+	if err != nil {
+		return ask{}, err
+	}
+	model := options.Model()
+	if model == "" {
+		model = info.Model
+	}
+	comp := shown(step.Component, c.Requirements)
+	rendered, err := s.render(ctx, comp, model)
+	if err != nil {
+		return ask{}, err
+	}
+	*input = rendered.Messages
+	var past content.Messages
+	if step.History != nil {
+		past = step.History.View()
+	}
+	return ask{backend: b, kind: comp.Kind(), prompt: c.Prompt, variables: variablesOf(comp),
+		messages: s.withSystem(past, rendered.Messages), options: options, format: c.Format,
+		context: past.Len(), iteration: iteration}, nil
+}
+
+// withSystem puts the scope's system message, what came before and the new messages together.
+func (s Scope) withSystem(past, own content.Messages) content.Messages {
+	if s.System == "" {
+		return past.Concat(own)
+	}
+	return content.NewMessages(content.System(s.System)).Concat(past).Concat(own)
+}
+
+// shown adds the texts of the requirements that the model is to see to a component that shows requirements.
+func shown(c component.Component, reqs requirement.Requirements) component.Component {
+	if reqs.Len() == 0 {
+		return c
+	}
+	r, ok := c.(component.Requirer)
+	if !ok {
+		return c
+	}
+	texts := r.Requirements()
+	own := len(texts)
+	for req := range reqs.Values() {
+		if req.Shown() && req.Description() != "" {
+			texts = append(texts[:len(texts):len(texts)], req.Description())
+		}
+	}
+	if len(texts) == own {
+		return c
+	}
+	return r.WithRequirements(texts...)
+}
+
+// variablesOf returns how to list the variables of a component's template, nil when it has none.
+func variablesOf(c component.Component) func() content.List[hookpoint.Variable] {
+	v, ok := c.(interface {
+		Variables() iter.Seq2[string, string]
+	})
+	if !ok {
+		return nil
+	}
+	return func() content.List[hookpoint.Variable] {
+		var all []hookpoint.Variable
+		for name, value := range v.Variables() {
+			all = append(all, hookpoint.Variable{Name: name, Value: value})
+		}
+		return content.ListOf(all...)
+	}
+}

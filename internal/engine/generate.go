@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/schema"
+)
+
+// ask describes one generation to make.
+type ask struct {
+	backend   backend.Backend // nil is the scope's
+	kind      string
+	prompt    hookpoint.Prompt
+	variables func() content.List[hookpoint.Variable]
+	messages  content.Messages
+	options   backend.Options
+	format    schema.Schema
+	tools     content.List[content.ToolSpec]
+	context   int // messages that came from the history
+	iteration int
+	// after runs in the goroutine that produced the reply, when the Generation operation has ended and before readers
+	// learn that the output is done. It is for calls that do not wait.
+	after func(backend.Reply, error) (backend.Reply, error)
+}
+
+// generation is one open Generation operation. It takes part in the output as its Lifecycle.
+type generation struct {
+	ctx   context.Context
+	scope Scope
+	op    hook.Op[hookpoint.GenerationStart, hookpoint.GenerationEnd]
+	after func(backend.Reply, error) (backend.Reply, error)
+
+	// The rest belongs to the producer.
+	events   bool
+	chunks   int
+	previous time.Time
+}
+
+var _ backend.Lifecycle = (*generation)(nil)
+
+// generate opens a Generation operation and starts the backend. With an error nothing runs and the operation has
+// ended; without, the operation ends in the output's producer.
+func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
+	b := a.backend
+	if b == nil {
+		b = s.Backend
+	}
+	info, err := s.info(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	start := hookpoint.GenerationStart{
+		Session: s.Session, Info: info, Kind: a.kind, Conversation: s.Conversation, Prompt: a.prompt,
+		Messages: a.messages, Options: a.options, Format: a.format, Tools: a.tools,
+		ContextSize: a.context, Iteration: a.iteration,
+	}
+	if a.variables != nil && hookpoint.Generation.Active(s.Set) {
+		start.Variables = a.variables()
+	}
+	ctx, op, err := hookpoint.Generation.Begin(ctx, s.Set, start)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: hookpoint.GenerationEvent.Active(s.Set)}
+	req := backend.Request{Messages: op.Pre.Messages, Options: op.Pre.Options, Format: op.Pre.Format, Tools: op.Pre.Tools}
+	req = req.WithLifecycle(g, hookpoint.Generation.Reviewed(s.Set))
+	out, err := startBackend(ctx, b, req)
+	if err != nil {
+		_, err = g.end(backend.Reply{Generation: backend.Generation{Provider: info.Provider, Model: op.Pre.Model(),
+			ServerAddress: info.ServerAddress, ServerPort: info.ServerPort, InProcess: info.InProcess}}, err)
+		return nil, err
+	}
+	return out, nil
+}
+
+// startBackend calls a backend and turns its panic into an error, so that the operation ends.
+func startBackend(ctx context.Context, b backend.Backend, req backend.Request) (out *backend.Output, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &backend.Error{Op: "generate", Code: backend.CodePanic, Err: panicked(p)}
+		}
+	}()
+	return b.Generate(ctx, req)
+}
+
+// Chunk implements [backend.Lifecycle].
+func (g *generation) Chunk(c backend.Chunk) {
+	if !g.events {
+		return
+	}
+	e := hookpoint.ChunkArrived{Session: g.scope.Session, Kind: c.Kind, Index: g.chunks,
+		Length: len(c.Text) + len(c.Tool.Arguments), At: c.At}
+	if g.chunks > 0 {
+		e.SincePrevious = c.At.Sub(g.previous)
+	}
+	g.chunks++
+	g.previous = c.At
+	hookpoint.GenerationEvent.Emit(g.ctx, g.scope.Set, e)
+}
+
+// Finish implements [backend.Lifecycle].
+func (g *generation) Finish(r backend.Reply, err error) (backend.Reply, error) {
+	r, err = g.end(r, err)
+	if g.after != nil {
+		return g.after(r, err)
+	}
+	return r, err
+}
+
+func (g *generation) end(r backend.Reply, err error) (backend.Reply, error) {
+	end, err := g.op.EndAt(r.Generation.Ended, hookpoint.GenerationEnd{Reply: r.Message, Generation: r.Generation}, ending(g.ctx, err))
+	if err == nil {
+		r.Message = end.Reply
+	}
+	return r, err
+}
+
+// collect waits for out, handing its chunks to sink as they arrive.
+func collect(ctx context.Context, out *backend.Output, iteration int, sink func(int, backend.Chunk)) (backend.Reply, error) {
+	if sink == nil {
+		return wait(ctx, out)
+	}
+	for c, err := range out.Chunks(ctx) {
+		if err != nil {
+			break
+		}
+		sink(iteration, c)
+	}
+	return wait(ctx, out)
+}
+
+// wait returns when the output is done, which follows soon on the end of ctx: the output lives by a context derived
+// from it.
+func wait(ctx context.Context, out *backend.Output) (backend.Reply, error) {
+	<-out.Done()
+	return out.Reply(ctx)
+}

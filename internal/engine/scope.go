@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/hookpoint"
+)
+
+// Scope is the configuration under which calls run. It is a value: a session, a block and a call each derive their
+// own.
+type Scope struct {
+	Set       *hook.Set
+	Backend   backend.Backend
+	Formatter *component.Formatter
+	// Options lie under those of a call.
+	Options backend.Options
+	// System is put before the messages of every call that names none of its own; "" puts nothing.
+	System       string
+	Conversation string
+	Session      hookpoint.SessionRef
+
+	infos *infos
+	calls *calls
+}
+
+// NewScope returns a scope for calls without a session.
+func NewScope(set *hook.Set, b backend.Backend, f *component.Formatter) Scope {
+	return Scope{Set: set, Backend: b, Formatter: f, infos: &infos{}, calls: newCalls()}
+}
+
+// info asks b what it is, once: a success is remembered for the life of the scope and all derived from it.
+func (s Scope) info(ctx context.Context, b backend.Backend) (backend.Info, error) {
+	return s.infos.of(ctx, b)
+}
+
+type infos struct{ known sync.Map } // backend.Backend → backend.Info
+
+func (i *infos) of(ctx context.Context, b backend.Backend) (backend.Info, error) {
+	if in, ok := i.known.Load(b); ok {
+		return in.(backend.Info), nil
+	}
+	in, err := b.Info(ctx)
+	if err != nil {
+		return backend.Info{}, err
+	}
+	i.known.Store(b, in)
+	return in, nil
+}
