@@ -144,8 +144,8 @@ func (p *Point[Pre, Post]) callReview(ctx context.Context, fn func(context.Conte
 	return edited, err
 }
 
-// within calls f in a goroutine and returns its result, or the cause of the context's end when that comes first: the
-// timeout of who, or what ended ctx. A call that is still running then is awaited when the Set that installed who or the
+// within calls f in a goroutine and returns its result, or why it did not wait for one: errTimedOut, or the error of ctx when
+// that ended first. A call that is still running then is awaited when the Set that installed who or the
 // Set the operation was fired with is closed.
 func within[T any](ctx context.Context, who *installation, s *Set, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, who.timeout, errTimedOut)
@@ -171,7 +171,7 @@ func within[T any](ctx context.Context, who *installation, s *Set, f func(contex
 		select {
 		case r = <-results: // both were ready
 		default:
-			r.err = context.Cause(ctx)
+			r.err = ctx.Err()
 		}
 	}
 	if context.Cause(ctx) == errTimedOut && plain(r.err) {
@@ -229,16 +229,17 @@ func (o *operation[Pre, Post]) judge(ctx context.Context, who *installation, err
 }
 
 // interrupted returns the error to end the operation with when err says that the operation's own context has ended, and nil
-// when it does not. A plugin mostly returns ctx.Err(), which lacks the cause that tells Abandoned from Cancelled.
+// when it does not. It has both the context's error and its cause in its chain: a plugin returns either, and only together
+// do they tell Abandoned from Cancelled from Failed.
 func interrupted(ctx context.Context, err error) error {
 	ended, cause := ctx.Err(), context.Cause(ctx)
-	switch {
-	case ended == nil:
+	if ended == nil || !errors.Is(err, ended) && !errors.Is(err, cause) {
 		return nil
-	case errors.Is(err, cause):
-		return err
-	case errors.Is(err, ended):
-		return errors.Join(err, cause)
 	}
-	return nil
+	for _, e := range []error{ended, cause} {
+		if !errors.Is(err, e) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
