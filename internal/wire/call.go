@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -68,7 +69,7 @@ func (c *Client) url(call *Call) *url.URL {
 	if u.RawPath != "" {
 		u.RawPath += (&url.URL{Path: call.Path}).EscapedPath()
 	}
-	u.RawQuery = c.query
+	u.RawQuery = c.secret.query
 	if call.Query != "" {
 		if u.RawQuery != "" {
 			u.RawQuery += "&"
@@ -78,42 +79,53 @@ func (c *Client) url(call *Call) *url.URL {
 	return &u
 }
 
-// headers returns a fresh header for one try: transports in the wild do write to it.
-func (c *Client) headers(call *Call) http.Header {
-	h := make(http.Header, len(c.header)+4)
-	values := make([]string, len(c.header)+4) // backs the one-element slices, one allocation for all
-	set := func(key, value string) {
-		if len(values) == 0 {
-			h[key] = []string{value}
-			return
-		}
-		values[0] = value
-		h[key] = values[:1:1]
-		values = values[1:]
+// headers builds the header of one try. It lives in the Response so that handing out its set method costs
+// no more than that.
+type headers struct {
+	h      http.Header
+	values []string // backs the one-element slices of h: one allocation for all
+}
+
+func (b *headers) set(key, value string) {
+	key = canonical(key)
+	if len(b.values) == 0 {
+		b.h[key] = []string{value}
+		return
 	}
-	if call.Accept != "" {
-		set("Accept", call.Accept)
-	} else {
-		set("Accept", "application/json")
-	}
+	b.values[0] = value
+	b.h[key] = b.values[:1:1]
+	b.values = b.values[1:]
+}
+
+// build returns a fresh header each time: transports in the wild do write to the one they are given.
+func (b *headers) build(static http.Header, call *Call) http.Header {
+	const own = 4 // Accept, Content-Type, traceparent, tracestate
+	b.h = make(http.Header, len(static)+own)
+	b.values = make([]string, len(static)+own)
+	b.set("Accept", orJSON(call.Accept))
 	if call.Body != nil {
-		if call.ContentType != "" {
-			set("Content-Type", call.ContentType)
-		} else {
-			set("Content-Type", "application/json")
-		}
+		b.set("Content-Type", orJSON(call.ContentType))
 	}
-	for k, vs := range c.header {
+	for k, vs := range static {
 		if len(vs) == 1 {
-			set(k, vs[0])
+			b.set(k, vs[0])
 		} else {
-			h[k] = append([]string(nil), vs...)
+			b.h[k] = slices.Clone(vs)
 		}
 	}
 	if call.SetHeaders != nil {
-		call.SetHeaders(func(key, value string) { set(canonical(key), value) })
+		call.SetHeaders(b.set)
 	}
+	h := b.h
+	*b = headers{} // a Response that is printed shows no key
 	return h
+}
+
+func orJSON(mediaType string) string {
+	if mediaType == "" {
+		return "application/json"
+	}
+	return mediaType
 }
 
 // canonical is textproto.CanonicalMIMEHeaderKey without an allocation for the names set on every call.

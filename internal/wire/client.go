@@ -75,7 +75,7 @@ func (c *Client) try(r *Response, call *Call) error {
 // send makes one HTTP exchange up to the header of the reply.
 func (c *Client) send(r *Response, call *Call, u *url.URL) (*http.Response, error) {
 	req := c.template.WithContext(r.ctx)
-	req.Method, req.URL, req.Header = r.method, u, c.headers(call)
+	req.Method, req.URL, req.Header = r.method, u, r.headers.build(c.secret.header, call)
 	if call.Body != nil {
 		req.ContentLength = int64(len(call.Body))
 		req.Body, _ = r.payload.open()

@@ -80,9 +80,7 @@ func headerNames(h http.Header) string {
 // Client makes calls to one server. It is immutable and safe for concurrent use. It prints masked.
 type Client struct {
 	base      *url.URL // without user-info and query
-	query     string   // of the base URL
-	header    http.Header
-	secrets   []string // never to appear in the text of an error
+	secret    *secret
 	transport http.RoundTripper
 	template  *http.Request // copied for each try: the only way to set a context without a second copy
 	maxBody   int64
@@ -92,6 +90,14 @@ type Client struct {
 	readIdle  time.Duration
 }
 
+// secret is what must not be shown. It is behind a pointer of its own because fmt prints the fields of a
+// *Client when a struct that holds one unexported meets a verb such as %s, and no method of ours is asked.
+type secret struct {
+	query  string // of the base URL
+	header http.Header
+	words  []string // never to appear in the text of an error
+}
+
 // New returns a client for cfg. It does no I/O; the error is a [*ConfigError].
 func New(cfg Config) (*Client, error) {
 	base, err := parseBase(cfg.BaseURL)
@@ -99,8 +105,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		query:     base.RawQuery,
-		header:    make(http.Header, len(cfg.Header)+1),
+		secret:    &secret{query: base.RawQuery, header: make(http.Header, len(cfg.Header)+1)},
 		transport: cfg.Transport,
 		template:  &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1},
 		maxBody:   orDefault(cfg.MaxBody, DefaultMaxBody),
@@ -119,26 +124,26 @@ func New(cfg Config) (*Client, error) {
 		if err := checkHeader(k, vs); err != nil {
 			return nil, err
 		}
-		c.header[textproto.CanonicalMIMEHeaderKey(k)] = slices.Clone(vs)
-		c.secrets = append(c.secrets, vs...)
+		c.secret.header[textproto.CanonicalMIMEHeaderKey(k)] = slices.Clone(vs)
+		c.secret.words = append(c.secret.words, vs...)
 	}
 	if values, err := url.ParseQuery(base.RawQuery); err == nil {
 		for _, vs := range values {
-			c.secrets = append(c.secrets, vs...)
+			c.secret.words = append(c.secret.words, vs...)
 		}
 	}
 	if user := base.User; user != nil {
 		c.addUser(user)
 	}
-	for _, vs := range c.header {
+	for _, vs := range c.secret.header {
 		for _, v := range vs { // the token of "Bearer token" is a secret by itself
 			if _, token, ok := strings.Cut(v, " "); ok {
-				c.secrets = append(c.secrets, token)
+				c.secret.words = append(c.secret.words, token)
 			}
 		}
 	}
-	if c.header.Get("User-Agent") == "" {
-		c.header.Set("User-Agent", "mellea-go")
+	if c.secret.header.Get("User-Agent") == "" {
+		c.secret.header.Set("User-Agent", "mellea-go")
 	}
 	base.User, base.RawQuery, base.ForceQuery = nil, "", false
 	base.Path = strings.TrimRight(base.Path, "/")
@@ -157,11 +162,11 @@ func orDefault[T int | int64](v, d T) T {
 // addUser turns URL user-info into basic authentication, as net/http does, unless the caller set its own.
 func (c *Client) addUser(user *url.Userinfo) {
 	password, _ := user.Password()
-	c.secrets = append(c.secrets, password, user.Username(), user.String())
-	if c.header.Get("Authorization") == "" {
+	c.secret.words = append(c.secret.words, password, user.Username(), user.String())
+	if c.secret.header.Get("Authorization") == "" {
 		auth := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
-		c.header.Set("Authorization", "Basic "+auth)
-		c.secrets = append(c.secrets, auth)
+		c.secret.header.Set("Authorization", "Basic "+auth)
+		c.secret.words = append(c.secret.words, auth)
 	}
 }
 
@@ -187,7 +192,7 @@ func (c *Client) String() string {
 	if c == nil {
 		return "wire.Client(nil)"
 	}
-	return "wire.Client{" + c.base.String() + headerNames(c.header) + "}"
+	return "wire.Client{" + c.base.String() + headerNames(c.secret.header) + "}"
 }
 
 // LogValue is the masked form for log/slog.

@@ -155,7 +155,7 @@ var (
 // scrub removes the client's secrets, and whatever looks like user-info or a query, from text that others
 // composed. It runs on the way of an error only.
 func (c *Client) scrub(text string) string {
-	for _, s := range c.secrets {
+	for _, s := range c.secret.words {
 		if len(s) >= 4 { // a shorter one is no secret and would riddle the text
 			text = strings.ReplaceAll(text, s, "***")
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -33,6 +34,7 @@ type Response struct {
 	url      *url.URL
 	ctx      context.Context
 	payload  payload
+	headers  headers
 	watchdog watchdog
 	idle     time.Duration
 	limit    int64
@@ -51,6 +53,11 @@ type Response struct {
 func (r *Response) begin(res *http.Response) {
 	r.Status, r.Header, r.res = res.StatusCode, res.Header, res
 	r.read, r.err = 0, nil
+}
+
+// Format prints status and target, whatever the verb: a reply holds prompts.
+func (r *Response) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "wire.Response{%d %s}", r.Status, r.Target())
 }
 
 // Target returns scheme://host/path of the call, which is all of its address that may be shown.
