@@ -268,7 +268,8 @@ func (o Options) StreamTimeout() (time.Duration, bool) {
 	return 0, false
 }
 
-// WithExtra sets a parameter by the provider's own name. The value is encoded as JSON; it must not be changed later.
+// WithExtra sets a parameter by the provider's own name. The value is encoded as JSON; it must not be changed later. Of
+// one name in two layers the upper wins, but two objects (map[string]any) are merged, member by member.
 func (o Options) WithExtra(name string, value any) Options {
 	return o.with(0, func(v *values) {
 		v.extra = maps.Clone(v.extra)
@@ -281,12 +282,18 @@ func (o Options) WithExtra(name string, value any) Options {
 
 // Extra returns the parameter of a provider's own name.
 func (o Options) Extra(name string) (any, bool) {
+	var found any
+	var ok bool
 	for v := o.v; v != nil; v = v.under {
-		if x, ok := v.extra[name]; ok {
-			return x, true
+		x, here := v.extra[name]
+		switch {
+		case here && ok:
+			found = mergeObjects(found, x)
+		case here:
+			found, ok = x, true
 		}
 	}
-	return nil, false
+	return found, ok
 }
 
 // Extras iterates over the parameters of the provider's own names, sorted by name.
@@ -298,9 +305,10 @@ func (o Options) Extras() iter.Seq2[string, any] {
 				if all == nil {
 					all = map[string]any{}
 				}
-				if _, over := all[k]; !over {
-					all[k] = x
+				if over, both := all[k]; both {
+					x = mergeObjects(over, x)
 				}
+				all[k] = x
 			}
 		}
 		for _, k := range slices.Sorted(maps.Keys(all)) {

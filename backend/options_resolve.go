@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -60,11 +61,13 @@ func (o Options) Resolve(names Names) (Options, error) {
 		layer := *v
 		if v.hasAny(names) {
 			layer.extra = maps.Clone(v.extra)
-			for name, n := range names {
-				x, ok := layer.extra[name]
+			// Sorted, so that of two names for one option the same one wins each time.
+			for _, name := range slices.Sorted(maps.Keys(v.extra)) {
+				n, ok := names[name]
 				if !ok {
 					continue
 				}
+				x := v.extra[name]
 				delete(layer.extra, name)
 				if layer.set&uint32(n) != 0 {
 					continue
@@ -106,15 +109,63 @@ func (v *values) fill(below *values) {
 	copyIf(take&setStream, &v.stream, below.stream)
 	copyIf(take&setStrict, &v.strict, below.strict)
 	copyIf(take&setIdle, &v.idle, below.idle)
+	if len(below.extra) == 0 {
+		return
+	}
+	if v.extra == nil {
+		v.extra = make(map[string]any, len(below.extra))
+	}
 	for k, x := range below.extra {
-		if _, over := v.extra[k]; over {
+		over, both := v.extra[k]
+		if !both {
+			v.extra[k] = x
 			continue
 		}
-		if v.extra == nil {
-			v.extra = map[string]any{}
-		}
-		v.extra[k] = x
+		v.extra[k] = mergeObjects(over, x)
 	}
+}
+
+// mergeObjects lays over on top of under when both are objects; otherwise over wins. It changes neither.
+func mergeObjects(over, under any) any {
+	top, ok := over.(map[string]any)
+	if !ok {
+		return over
+	}
+	base, ok := under.(map[string]any)
+	if !ok {
+		return over
+	}
+	merged := maps.Clone(base)
+	for k, x := range top {
+		if old, both := merged[k]; both {
+			x = mergeObjects(x, old)
+		}
+		merged[k] = x
+	}
+	return merged
+}
+
+// Without returns the options with some unset in every layer, for a backend that cannot honour them.
+func (o Options) Without(unset ...Neutral) Options {
+	var bits uint32
+	for _, n := range unset {
+		bits |= uint32(n)
+	}
+	return Options{o.v.without(bits)}
+}
+
+func (v *values) without(bits uint32) *values {
+	if v == nil {
+		return nil
+	}
+	under := v.under.without(bits)
+	if v.set&bits == 0 && under == v.under {
+		return v
+	}
+	less := *v
+	less.set &^= bits
+	less.under = under
+	return &less
 }
 
 func copyIf[T any](take uint32, dst *T, src T) {

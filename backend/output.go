@@ -33,7 +33,7 @@ type Output struct {
 	text, reasoning strings.Builder
 	chunks          []chunkRef
 	deltas          []ToolDelta
-	tools           []content.ToolCall
+	tools           []toolCall
 	hidden          bool // chunks are held back until Finish has returned
 	holding         bool
 	attached        int // readers and waiters
@@ -41,6 +41,12 @@ type Output struct {
 	finished        bool
 	reply           Reply
 	err             error
+}
+
+// toolCall is a tool call as it grows.
+type toolCall struct {
+	id, name  string
+	arguments []byte
 }
 
 // chunkRef is a Chunk whose text is a range of a builder, or whose delta is an index into Output.deltas.
@@ -131,7 +137,7 @@ func (o *Output) message() content.Message {
 		parts = append(parts, content.Text(o.text.String()))
 	}
 	for _, c := range o.tools {
-		parts = append(parts, c)
+		parts = append(parts, content.ToolCall{ID: c.id, Name: c.name, Arguments: string(c.arguments)})
 	}
 	return content.NewMessage(content.RoleAssistant, parts...)
 }
@@ -141,7 +147,7 @@ func (o *Output) replace(m content.Message) {
 	at := o.gen.Ended
 	o.text.Reset()
 	o.reasoning.Reset()
-	o.chunks, o.deltas, o.tools = nil, nil, slices.Collect(m.ToolCalls())
+	o.chunks, o.deltas, o.tools = nil, nil, nil
 	if r := m.Reasoning(); r != "" {
 		o.reasoning.WriteString(r)
 		o.chunks = append(o.chunks, chunkRef{kind: ChunkReasoning, end: len(r), at: at})
@@ -150,7 +156,8 @@ func (o *Output) replace(m content.Message) {
 		o.text.WriteString(t)
 		o.chunks = append(o.chunks, chunkRef{kind: ChunkText, end: len(t), at: at})
 	}
-	for i, c := range o.tools {
+	for c := range m.ToolCalls() {
+		i := len(o.deltas)
 		o.chunks = append(o.chunks, chunkRef{kind: ChunkToolCall, start: i, at: at})
 		o.deltas = append(o.deltas, ToolDelta{Index: i, ID: c.ID, Name: c.Name, Arguments: c.Arguments})
 	}

@@ -3,8 +3,6 @@ package backend
 import (
 	"context"
 	"time"
-
-	"github.com/mellea-go/mellea/content"
 )
 
 // Writer is the producer's side of an [Output]. It belongs to the goroutine that runs the produce function of
@@ -51,16 +49,16 @@ func (w *Writer) ToolCall(at time.Time, d ToolDelta) error {
 	}
 	o.mu.Lock()
 	for len(o.tools) <= d.Index {
-		o.tools = append(o.tools, content.ToolCall{})
+		o.tools = append(o.tools, toolCall{})
 	}
 	c := &o.tools[d.Index]
 	if d.ID != "" {
-		c.ID = d.ID
+		c.id = d.ID
 	}
 	if d.Name != "" {
-		c.Name = d.Name
+		c.name = d.Name
 	}
-	c.Arguments += d.Arguments
+	c.arguments = append(c.arguments, d.Arguments...)
 	o.deltas = append(o.deltas, d)
 	w.add(chunkRef{kind: ChunkToolCall, start: len(o.deltas) - 1, at: at})
 	return nil

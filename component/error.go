@@ -22,6 +22,7 @@ type TemplateError struct {
 
 func (e *TemplateError) Error() string {
 	var b strings.Builder
+	b.WriteString("template ")
 	b.WriteString(e.Template)
 	b.WriteString(": ")
 	b.WriteString(e.Reason)

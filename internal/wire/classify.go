@@ -41,7 +41,7 @@ func (c *Client) sendError(u *url.URL, err error) error {
 			host = net.JoinHostPort(u.Hostname(), itoa(port))
 		}
 		e.Reason, e.Remedy = "nothing listens at "+host, "is the server running?"
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case isPlainHTTP(err):
 		e.Op = "tls"
 		e.Reason, e.Remedy = "the server speaks plain HTTP", "begin the base URL with http://"
 	case isTLS(err):
@@ -56,8 +56,10 @@ func (c *Client) sendError(u *url.URL, err error) error {
 		// net/http has no exported type for it, and its text quotes the server.
 		return &ProtocolError{Target: e.Target, Reason: "the server's answer is not HTTP: check the base URL", Err: err}
 	case isBroken(err):
-		if e.Op == "round trip" {
+		if e.Op != "write" && e.Op != "readfrom" { // readfrom is a write from a reader
 			e.Op = "read"
+		} else {
+			e.Op = "write"
 		}
 		e.Reason, e.retryable = "the server closed the connection before it replied", true
 	case errors.As(err, &errno):
@@ -66,6 +68,13 @@ func (c *Client) sendError(u *url.URL, err error) error {
 		e.Reason = c.scrub(err.Error())
 	}
 	return e
+}
+
+// isPlainHTTP reports a TLS handshake that was answered in plain HTTP. http.Client would make it
+// http.ErrSchemeMismatch, a transport does not.
+func isPlainHTTP(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/"
 }
 
 func isTLS(err error) bool {

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -47,7 +48,7 @@ func newServer(tb testing.TB, h http.HandlerFunc) *httptest.Server {
 	return srv
 }
 
-// rawServer gives each connection to serve, after the request's header was read, and closes it then.
+// rawServer gives each connection to serve after its first request was read, and closes it then.
 func rawServer(tb testing.TB, serve func(net.Conn)) (base string) {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,10 +64,12 @@ func rawServer(tb testing.TB, serve func(net.Conn)) (base string) {
 			}
 			running.Go(func() {
 				defer conn.Close()
-				buf := make([]byte, 64<<10)
-				if _, err := conn.Read(buf); err == nil {
-					serve(conn)
+				req, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
 				}
+				io.Copy(io.Discard, req.Body)
+				serve(conn)
 			})
 		}
 	})

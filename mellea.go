@@ -1,0 +1,74 @@
+// Package mellea is for writing generative programs: ordinary code that calls language models through typed, checkable
+// units, and whose every step can be seen.
+//
+//	s, err := mellea.Start(ctx, ollama.New(), mellea.WithHooks(tel))
+//	if err != nil { … }
+//	defer s.Close()
+//
+//	mail, err := s.Instruct(ctx, "Write a mail to {{.name}} about {{.topic}}",
+//	    mellea.Vars{"name": "Alice", "topic": "the launch"},
+//	    mellea.Require("be formal"),
+//	    mellea.Check(requirement.MaxWords(100)))
+//
+// A call renders its component, generates, validates the reply against the requirements and tries again as its
+// strategy says. What it returns holds every attempt with its verdicts. Each step fires a hook point (package
+// hookpoint); telemetry, guards and audits are plugins on those.
+//
+// Options that configure a session are called With… and passed to [Start]; options of one call are bare words. They are
+// different types, so the wrong place does not compile.
+//
+// Everything here is safe for concurrent use. No function reads the environment.
+package mellea
+
+import (
+	"context"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/history"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/internal/engine"
+)
+
+// Runner is what calls run on: a [*Session], or a [*Direct] for calls without one. The set is closed.
+type Runner interface{ on() runner }
+
+// runner is what a call needs to know.
+type runner struct {
+	scope   engine.Scope
+	history history.History
+	// append takes the turn of a call that succeeded; nil drops it.
+	append func(content.Messages)
+}
+
+// Direct runs calls on a backend without a session: nothing is remembered between them.
+type Direct struct {
+	scope engine.Scope
+}
+
+// On returns a Runner for calls without a session. It does no I/O; a configuration that cannot work is reported by the
+// first call.
+func On(b backend.Backend, opts ...BlockOption) (*Direct, error) {
+	var c blockConfig
+	for _, o := range opts {
+		o.applyBlock(&c)
+	}
+	f, err := c.formatter(component.DefaultFormatter())
+	if err != nil {
+		return nil, err
+	}
+	var set *hook.Set
+	if len(c.hooks) > 0 {
+		set = set.With(c.hooks...)
+	}
+	return &Direct{scope: c.onto(engine.NewScope(set, b, f))}, nil
+}
+
+func (d *Direct) on() runner { return runner{scope: d.scope, history: history.Simple()} }
+
+// Close drains the background queues of the hooks that were given to [On], within ctx. Without hooks it does nothing.
+func (d *Direct) Close(ctx context.Context) error { return d.scope.Set.Close(ctx) }
+
+// Hooks lists what is installed, in firing order.
+func (d *Direct) Hooks() []hook.Binding { return d.scope.Set.Bindings() }
