@@ -35,7 +35,7 @@
 //  5. The body runs. The moment it ends is the operation's End.
 //  6. Reviews run in series, only when the body succeeded.
 //  7. OnError subscribers run when there is an error by now, a rejection and a cancellation included.
-//  8. The outcome is put into the queue of each Async.
+//  8. The outcome is put into the queue of each Async, which may be called before the next step is done.
 //  9. Brackets close in reverse order.
 //
 // Within a role the lower [Priority] goes first; ties go by scope (program, session, block), then by order of
