@@ -1,0 +1,324 @@
+package components
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// get returns the body of a GET that must answer 200.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	return do(t, http.MethodGet, url, "")
+}
+
+func do(t *testing.T, method, url, body string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s: %s", method, url, resp.Status, text)
+	}
+	return string(text)
+}
+
+// checkPort fails the test unless the address is loopback, below 32768.
+func checkPort(t *testing.T, address string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n >= 32768 || host != "127.0.0.1" {
+		t.Errorf("%s is not a loopback port below 32768", address)
+	}
+}
+
+func TestOllama(t *testing.T) {
+	o := StartOllama(t)
+	checkPort(t, o.URL)
+	if got := get(t, o.URL+"/api/version"); !strings.Contains(got, versions[OllamaServer]) {
+		t.Errorf("version = %s, want %s", got, versions[OllamaServer])
+	}
+
+	if got := get(t, o.URL+"/api/ps"); !strings.Contains(got, o.Model) {
+		t.Errorf("the model is not loaded: %s", got)
+	}
+
+	chat := func(body string) (reply struct {
+		Message    struct{ Content string } `json:"message"`
+		DoneReason string                   `json:"done_reason"`
+		Debug      struct {
+			Rendered string `json:"rendered_template"`
+		} `json:"_debug_info"`
+	}) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(do(t, http.MethodPost, o.URL+"/api/chat", body)), &reply); err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	const hello = `{"model":"` + modelName + `","stream":false,"options":{"temperature":0,"num_predict":12},
+		"messages":[{"role":"user","content":"What is gravity?"}]}`
+	first := chat(hello)
+	if strings.TrimSpace(first.Message.Content) == "" {
+		t.Error("the chat's reply is empty")
+	}
+	t.Logf("reply: %q (%s)", first.Message.Content, first.DoneReason)
+
+	// The prompt is what the authors' own chat template makes.
+	const system = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+	for _, tt := range []struct{ name, messages, want string }{
+		{"default system prompt", `{"role":"user","content":"Hi"}`,
+			system + "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+		{"own system prompt", `{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}`,
+			"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+		{"several turns", `{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}`,
+			system + "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"},
+	} {
+		got := chat(`{"model":"` + o.Model + `","stream":false,"_debug_render_only":true,"messages":[` + tt.messages + `]}`)
+		if got.Debug.Rendered != tt.want {
+			t.Errorf("%s: rendered %q, want %q", tt.name, got.Debug.Rendered, tt.want)
+		}
+	}
+
+	// A model that a test brings is in this server only.
+	weights, err := Find(SmolLM2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Create(t.Context(), "another", filepath.Join(weights, "Modelfile")); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, o.URL+"/api/tags"); !strings.Contains(got, `"another:latest"`) {
+		t.Errorf("models = %s, want another:latest among them", got)
+	}
+	if err := o.Create(t.Context(), "bad", filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "create model bad") {
+		t.Errorf("Create of a missing file: %v", err)
+	}
+}
+
+func TestJaeger(t *testing.T) {
+	j := StartJaeger(t)
+	checkPort(t, j.OTLPGRPC)
+	checkPort(t, j.OTLPHTTP)
+	checkPort(t, j.QueryURL)
+	if got := get(t, j.QueryURL+"/api/v3/services"); strings.Contains(got, "services") {
+		t.Errorf("a new Jaeger has services: %s", got)
+	}
+	conn, err := net.DialTimeout("tcp", j.OTLPGRPC, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+
+	// One span in, by OTLP over HTTP, and the service is there.
+	now := time.Now().UnixNano()
+	do(t, http.MethodPost, j.OTLPHTTP+"/v1/traces", fmt.Sprintf(`{"resourceSpans":[{
+		"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"probe"}}]},
+		"scopeSpans":[{"spans":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331",
+			"name":"one","kind":1,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}]}]}]}`, now, now+1000))
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(get(t, j.QueryURL+"/api/v3/services"), "probe") {
+		if time.Now().After(deadline) {
+			t.Fatal("the span's service is not there after 20 s")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Two servers of one kind run side by side, and stop leaves nothing behind.
+func TestStop(t *testing.T) {
+	Require(t, JaegerServer)
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	one, stopOne, err := RunJaeger(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stopOne() })
+	two, stopTwo, err := RunJaeger(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stopTwo() })
+	if one.QueryURL == two.QueryURL {
+		t.Errorf("both listen on %s", one.QueryURL)
+	}
+	for range 2 { // the second call finds nothing to do
+		if err := stopOne(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := net.DialTimeout("tcp", one.OTLPGRPC, time.Second); err == nil {
+		t.Error("the stopped server still listens")
+	}
+	if fileExists(one.server.dir) || fileExists(one.server.dir+".lock") {
+		t.Error("the stopped server left its folder")
+	}
+	get(t, two.QueryURL+"/api/v3/services")
+
+	// A server that dies by itself is an error of stop, with its log.
+	if err := killGroup(two.server.cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	<-two.server.done
+	if err := stopTwo(); err == nil || !strings.Contains(err.Error(), "ended before it was stopped") {
+		t.Errorf("stop of a dead server: %v", err)
+	}
+}
+
+// Killing the process that started a server ends the server.
+func TestGuard(t *testing.T) {
+	if os.Getenv("COMPONENTS_TEST_CHILD") == "1" {
+		j, _, err := RunJaeger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(j.QueryURL)
+		time.Sleep(time.Minute) // the parent kills this process at once
+		return
+	}
+	Require(t, JaegerServer)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestGuard$")
+	cmd.Env = append(os.Environ(), "COMPONENTS_TEST_CHILD=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	cmd.Process.Kill()
+	cmd.Wait()
+	if err != nil || !strings.HasPrefix(line, "http://") {
+		t.Fatalf("the child printed %q (%v)", line, err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		conn, err := net.DialTimeout("tcp", strings.TrimPrefix(strings.TrimSpace(line), "http://"), time.Second)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatalf("the server of a killed process still listens on %s", line)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func TestStartCancelled(t *testing.T) {
+	Require(t, JaegerServer)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	cancel(cause)
+	if _, stop, err := RunJaeger(ctx); !errors.Is(err, cause) || stop != nil {
+		t.Errorf("err = %v, stop set = %v", err, stop != nil)
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Setenv("MELLEA_COMPONENTS_DIR", t.TempDir())
+	_, err := Find(JaegerServer)
+	if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "scripts/components/install.sh jaeger") {
+		t.Errorf("a missing component: %v", err)
+	}
+	if _, err := Find("nothing"); err == nil || errors.Is(err, ErrMissing) {
+		t.Errorf("an unknown component: %v", err)
+	}
+	if _, _, err := RunOllama(t.Context()); !errors.Is(err, ErrMissing) {
+		t.Errorf("RunOllama: %v", err)
+	}
+}
+
+func TestRequire(t *testing.T) {
+	t.Setenv("MELLEA_COMPONENTS_DIR", t.TempDir())
+	for value, want := range map[string]string{"": "skip", "1": "fatal"} {
+		t.Setenv("MELLEA_REQUIRE_COMPONENTS", value)
+		r := &recorder{TB: t}
+		finished := make(chan struct{})
+		go func() { // Skip and Fatal end the goroutine they are called on
+			defer close(finished)
+			Require(r, OllamaServer, JaegerServer)
+		}()
+		<-finished
+		if r.ended != want {
+			t.Errorf("MELLEA_REQUIRE_COMPONENTS=%q: %q, want %q", value, r.ended, want)
+		}
+		for _, name := range []string{"install.sh ollama", "install.sh jaeger"} {
+			if !strings.Contains(r.text, name) {
+				t.Errorf("the message does not name %q: %s", name, r.text)
+			}
+		}
+	}
+}
+
+// The pins of this package are those of the script.
+func TestVersions(t *testing.T) {
+	script, err := os.ReadFile("../../scripts/components/install.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, version := range versions {
+		line := strings.ToUpper(name) + "_VERSION=" + version
+		if !strings.Contains(string(script), "\n"+line) {
+			t.Errorf("install.sh has no line %s", line)
+		}
+	}
+}
+
+func TestPorts(t *testing.T) {
+	cache := t.TempDir()
+	seen := map[string]bool{}
+	var held []*ports
+	for range 10 {
+		p, err := reservePorts(cache, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, p)
+		for i := range 5 {
+			checkPort(t, p.address(i))
+			if seen[p.address(i)] {
+				t.Errorf("%s was reserved twice", p.address(i))
+			}
+			seen[p.address(i)] = true
+		}
+	}
+	for _, p := range held {
+		p.release()
+	}
+	if left, _ := os.ReadDir(filepath.Join(cache, "ports")); len(left) != 0 {
+		t.Errorf("release left %d files", len(left))
+	}
+}

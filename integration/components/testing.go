@@ -1,0 +1,79 @@
+package components
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+)
+
+// startTime bounds the start of one server, which takes a few seconds, on a
+// machine that is busy with other things.
+const startTime = 3 * time.Minute
+
+// Require skips the test when one of the named components is not installed, with
+// a message that says how to install it. With MELLEA_REQUIRE_COMPONENTS=1, as in
+// the full test run, it fails the test instead.
+func Require(t testing.TB, names ...string) {
+	t.Helper()
+	var missing []error
+	for _, name := range names {
+		if _, err := Find(name); errors.Is(err, ErrMissing) {
+			missing = append(missing, err)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	err := errors.Join(missing...)
+	if os.Getenv("MELLEA_REQUIRE_COMPONENTS") == "1" {
+		t.Fatalf("MELLEA_REQUIRE_COMPONENTS=1: %v", err)
+	}
+	t.Skip(err)
+}
+
+// StartOllama starts Ollama with its model loaded, as [RunOllama] does, for the
+// time of the test. It skips or fails the test as [Require] does. When the test
+// fails, the end of the server's log is in the test's output.
+func StartOllama(t testing.TB) *Ollama {
+	t.Helper()
+	Require(t, OllamaServer, SmolLM2)
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	o, stop, err := RunOllama(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cleanup(t, o.server, stop)
+	return o
+}
+
+// StartJaeger starts Jaeger, as [RunJaeger] does, for the time of the test. It
+// skips or fails the test as [Require] does. When the test fails, the end of the
+// server's log is in the test's output.
+func StartJaeger(t testing.TB) *Jaeger {
+	t.Helper()
+	Require(t, JaegerServer)
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	j, stop, err := RunJaeger(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cleanup(t, j.server, stop)
+	return j
+}
+
+func cleanup(t testing.TB, s *server, stop func() error) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", s.name, s.logTail())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
