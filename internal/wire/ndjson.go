@@ -39,7 +39,7 @@ func (d *NDJSON) Next() ([]byte, error) {
 			line = w.take(w.end, w.end)
 		}
 		if len(line) > w.max {
-			return nil, w.fail("line")
+			return nil, w.fail("a line")
 		}
 		if !d.begun {
 			d.begun = true

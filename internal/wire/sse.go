@@ -53,10 +53,10 @@ func (s *SSE) Next() (Event, error) {
 		}
 		switch {
 		case len(line) > s.in.max:
-			return Event{}, s.in.fail("line")
+			return Event{}, s.in.fail("a line")
 		case len(line) > 0:
 			if !s.field(line) {
-				return Event{}, s.in.fail("event")
+				return Event{}, s.in.fail("an event")
 			}
 		case s.hasData:
 			return Event{Name: s.name, Data: s.data, ID: s.id}, nil

@@ -24,7 +24,7 @@ func (w *window) fill() error {
 		return w.err
 	}
 	if w.end-w.pos > w.max {
-		return w.fail("line")
+		return w.fail("a line")
 	}
 	w.makeRoom()
 	for range 100 {
@@ -70,7 +70,7 @@ func (w *window) take(end, next int) []byte {
 // fail ends the stream because something in it is over the limit.
 func (w *window) fail(what string) error {
 	w.pos, w.scan = w.end, w.end
-	e := &ProtocolError{Reason: "the stream has a " + what + " longer than the limit of " + strconv.Itoa(w.max) + " bytes"}
+	e := &ProtocolError{Reason: "the stream has " + what + " longer than the limit of " + strconv.Itoa(w.max) + " bytes"}
 	if t, ok := w.r.(interface{ Target() string }); ok {
 		e.Target = t.Target()
 	}
