@@ -1,0 +1,234 @@
+package openai
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/wire"
+)
+
+// DefaultBaseURL is where requests go when neither [WithBaseURL] nor OPENAI_BASE_URL says otherwise.
+const DefaultBaseURL = "https://api.openai.com/v1"
+
+// Values of gen_ai.provider.name that the backend finds by itself.
+const (
+	ProviderOpenAI = "openai"
+	ProviderAzure  = "azure.ai.openai"
+)
+
+// Option configures a [Backend].
+type Option func(*config)
+
+type config struct {
+	key, baseURL, org, project string
+	keySet                     bool
+	provider, maxTokensField   string
+	header                     http.Header
+	transport                  http.RoundTripper
+	options                    backend.Options
+	retry                      wire.RetryPolicy
+	logger                     *slog.Logger
+}
+
+// WithAPIKey sets the key, instead of OPENAI_API_KEY. The empty key says that the server wants none.
+func WithAPIKey(key string) Option { return func(c *config) { c.key, c.keySet = key, true } }
+
+// WithBaseURL sets the address that /chat/completions is appended to, instead of OPENAI_BASE_URL. It usually ends in
+// /v1. A query, such as Azure's api-version, goes with every request.
+func WithBaseURL(url string) Option { return func(c *config) { c.baseURL = url } }
+
+// WithModel names the model of requests that name none.
+func WithModel(name string) Option {
+	return func(c *config) { c.options = c.options.WithModel(name) }
+}
+
+// WithOptions sets what a request's options do not. It may be given several times; the last wins.
+func WithOptions(o backend.Options) Option {
+	return func(c *config) { c.options = c.options.Merge(o) }
+}
+
+// WithOrganization sends OpenAI-Organization, instead of OPENAI_ORG_ID.
+func WithOrganization(id string) Option { return func(c *config) { c.org = id } }
+
+// WithProject sends OpenAI-Project, instead of OPENAI_PROJECT_ID.
+func WithProject(id string) Option { return func(c *config) { c.project = id } }
+
+// WithProvider sets the provider's name in errors and in [backend.Info], the value of gen_ai.provider.name. The default
+// is "openai", or "azure.ai.openai" for an Azure endpoint.
+func WithProvider(name string) Option { return func(c *config) { c.provider = name } }
+
+// WithHeader sends a header with every request. One named Authorization takes the place of the key.
+func WithHeader(name, value string) Option {
+	return func(c *config) {
+		if c.header == nil {
+			c.header = http.Header{}
+		}
+		c.header.Set(name, value)
+	}
+}
+
+// WithTransport sets what carries the requests, for a proxy, TLS settings or a recorder. The default is a pool that all
+// backends of the program share.
+func WithTransport(t http.RoundTripper) Option { return func(c *config) { c.transport = t } }
+
+// WithHTTPClient takes the transport of client. Its timeout, its cookies and its redirect policy are not used: a
+// generation lives by its context, and no redirect is followed.
+func WithHTTPClient(client *http.Client) Option {
+	return func(c *config) {
+		if c.transport = client.Transport; c.transport == nil {
+			c.transport = http.DefaultTransport
+		}
+	}
+}
+
+// WithRetries sets how many times a request that failed before its first byte is made again: on 429, on 5xx and when
+// the connection was reset. The default is 2; 0 is never.
+func WithRetries(n int) Option {
+	return func(c *config) {
+		if c.retry.Max = n; n <= 0 {
+			c.retry.Max = -1
+		}
+	}
+}
+
+// WithMaxTokensField names the member that bounds the reply: the default max_completion_tokens, or max_tokens for
+// servers that know only that.
+func WithMaxTokensField(name string) Option { return func(c *config) { c.maxTokensField = name } }
+
+// WithLogger sets where an option that the provider cannot honour is reported, once each, at WARN. The default is
+// [slog.Default] at the time of the report.
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// environment is what New reads of it.
+func environment() config {
+	return config{
+		key:     os.Getenv("OPENAI_API_KEY"),
+		baseURL: os.Getenv("OPENAI_BASE_URL"),
+		org:     os.Getenv("OPENAI_ORG_ID"),
+		project: os.Getenv("OPENAI_PROJECT_ID"),
+	}
+}
+
+// New returns a backend. It does no I/O and starts nothing; see [Backend.Info] for what it reports of a configuration
+// that cannot work.
+func New(opts ...Option) *Backend {
+	c := environment()
+	for _, o := range opts {
+		o(&c)
+	}
+	if c.baseURL == "" {
+		c.baseURL = DefaultBaseURL
+	}
+	host := endpointOf(c.baseURL)
+	b := &Backend{
+		provider: c.provider,
+		options:  c.options,
+		logger:   c.logger,
+		style:    openai.Style{MaxTokensField: c.maxTokensField, EnableThinking: !host.hosted()},
+		hosted:   host.hosted(),
+	}
+	if b.provider == "" {
+		b.provider = ProviderOpenAI
+		if host.azure {
+			b.provider = ProviderAzure
+		}
+	}
+	b.names = namesFor(b.hosted)
+	client, err := wire.New(wire.Config{
+		BaseURL: c.baseURL, Header: c.headers(host), Transport: c.transport, Retry: c.retry,
+		ReadIdle: backend.DefaultStreamTimeout,
+	})
+	switch {
+	case err != nil:
+		b.problem = b.fail("info", err)
+	case c.key == "" && !c.keySet && c.header.Get("Authorization") == "" && !host.user && !host.local:
+		b.problem = &backend.Error{Provider: b.provider, Op: "info", Code: backend.CodeConfiguration,
+			Remedy: `no API key: set OPENAI_API_KEY or WithAPIKey; WithAPIKey("") is for a server that wants none`}
+	}
+	b.client = client
+	b.info = backend.Info{
+		Provider: b.provider, Model: c.options.Model(),
+		Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Structured: backend.StructuredSchema},
+	}
+	if client != nil {
+		b.info.ServerAddress, b.info.ServerPort = client.Server()
+	}
+	return b
+}
+
+// headers are those of every request.
+func (c *config) headers(host endpoint) http.Header {
+	h := c.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	set := func(name, value string) {
+		if value != "" && h.Get(name) == "" {
+			h.Set(name, value)
+		}
+	}
+	switch {
+	case c.key == "" || host.user && !c.keySet: // user-info in the URL is the authorisation
+	case host.azure:
+		set("Api-Key", c.key)
+	default:
+		set("Authorization", "Bearer "+c.key)
+	}
+	set("OpenAI-Organization", c.org)
+	set("OpenAI-Project", c.project)
+	return h
+}
+
+// endpoint is what the host of a base URL tells.
+type endpoint struct{ openai, azure, local, user bool }
+
+// hosted says that the service is OpenAI's own, which refuses parameters it does not know.
+func (e endpoint) hosted() bool { return e.openai || e.azure }
+
+func endpointOf(base string) endpoint {
+	u, err := url.Parse(strings.TrimSpace(base))
+	if err != nil {
+		return endpoint{}
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	under := func(domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
+	e := endpoint{
+		openai: under("openai.com"),
+		azure:  under("openai.azure.com") || under("cognitiveservices.azure.com") || under("services.ai.azure.com"),
+		user:   u.User != nil,
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		e.local = ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+	} else {
+		// A name without a dot is on this machine or in its own network, as those of containers are.
+		e.local = !strings.Contains(host, ".") || under("local") || under("internal") || under("localhost")
+	}
+	return e
+}
+
+// namesFor maps the dialect's names to neutral options. OpenAI itself has no top_k, so there it stays what the program
+// called it.
+func namesFor(hosted bool) backend.Names {
+	n := backend.Names{
+		"model":                 backend.NeutralModel,
+		"temperature":           backend.NeutralTemperature,
+		"top_p":                 backend.NeutralTopP,
+		"frequency_penalty":     backend.NeutralFrequencyPenalty,
+		"presence_penalty":      backend.NeutralPresencePenalty,
+		"max_completion_tokens": backend.NeutralMaxTokens,
+		"max_tokens":            backend.NeutralMaxTokens,
+		"seed":                  backend.NeutralSeed,
+		"stop":                  backend.NeutralStop,
+		"reasoning_effort":      backend.NeutralThinking,
+	}
+	if !hosted {
+		n["top_k"] = backend.NeutralTopK
+	}
+	return n
+}

@@ -1,0 +1,178 @@
+package openai
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/wire"
+)
+
+// codeTimeout is for a server that falls silent.
+const codeTimeout = "timeout"
+
+const wrongBase = "the base URL should end in /v1, or wherever the server has its chat-completions API"
+
+// fail turns an error from below into one of the contract, once. The causes of contexts stay as they are: the output
+// says what they mean.
+func (b *Backend) fail(op string, err error) error {
+	e := &backend.Error{Provider: b.provider, Op: op, Err: err}
+	var (
+		status    *wire.StatusError
+		transport *wire.TransportError
+		protocol  *wire.ProtocolError
+		redirect  *wire.RedirectError
+		idle      *wire.IdleTimeoutError
+		setting   *wire.ConfigError
+		value     *openai.ValueError
+	)
+	switch {
+	case errors.As(err, &status):
+		e.Status, e.Code, e.Message = status.Status, status.Code, status.Message
+		e.RetryAfter, e.RequestID = status.RetryAfter, status.RequestID
+		e.Remedy = statusRemedy(status)
+	case errors.As(err, &transport):
+		e.Code = backend.CodeUnreachable
+		e.Remedy = transport.Reason
+		if transport.Remedy != "" {
+			e.Remedy += ": " + transport.Remedy
+		}
+	case errors.As(err, &redirect):
+		e.Code, e.Status = backend.CodeRedirect, redirect.Status
+		e.Remedy = "the server redirects to " + redirect.To + ", which is not followed: set the base URL to " +
+			strings.TrimSuffix(redirect.To, "/chat/completions")
+	case errors.As(err, &idle):
+		e.Code = codeTimeout
+		e.Remedy = fmt.Sprintf("the server sent nothing for %v: is it overloaded or loading the model? The stream timeout bounds the wait", idle.Idle)
+	case errors.As(err, &protocol):
+		e.Code = backend.CodeInvalidResponse
+		e.Remedy = protocol.Reason
+		if strings.Contains(protocol.Reason, "web page") {
+			e.Remedy = "the server answered with a web page, not JSON: " + wrongBase
+		}
+	case errors.As(err, &setting):
+		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
+	case errors.As(err, &value):
+		e.Code, e.Remedy = backend.CodeUnsupported, value.Name+" "+value.Reason
+	default:
+		return err
+	}
+	return e
+}
+
+// statusRemedy says what to do about an error status.
+func statusRemedy(e *wire.StatusError) string {
+	if strings.Contains(e.Remedy, "web page") {
+		return "the server answered with a web page, not JSON: " + wrongBase
+	}
+	if e.Remedy != "" {
+		return e.Remedy
+	}
+	switch s := e.Status; {
+	case e.Code == "content_filter" || e.Code == "content_policy_violation":
+		return "the provider's content filter refused the request: change it"
+	case e.Code == "context_length_exceeded":
+		return "the conversation is longer than the model's context: shorten it or ask for fewer tokens"
+	case e.Code == "insufficient_quota":
+		return "the account has no quota left: check its plan and billing"
+	case s == http.StatusUnauthorized:
+		return "check the API key: OPENAI_API_KEY or WithAPIKey"
+	case s == http.StatusForbidden:
+		return "the API key may not do this: check its project, its permissions and the model"
+	case s == http.StatusNotFound:
+		return "the server knows no such model or address: check the model's name, and that " + wrongBase
+	case s == http.StatusMethodNotAllowed:
+		return "the server does not take POST there: " + wrongBase
+	case s == http.StatusRequestTimeout || s == http.StatusGatewayTimeout:
+		return "the server gave up waiting: try again, or ask for a shorter reply"
+	case s == http.StatusRequestEntityTooLarge:
+		return "the request is too large for the server: shorten the conversation or its media"
+	case s == http.StatusTooManyRequests:
+		return "too many requests: wait, send fewer at a time, or allow more retries"
+	case s >= 500:
+		return "the server failed: try again, and look at its log"
+	case s < 300:
+		return "the server reported an error in the middle of its reply: Message has its text"
+	}
+	return "the server refused the request: Message has its text"
+}
+
+// nameModel sharpens the remedy of a 404 that is about the model.
+func (x *exchange) nameModel(e *backend.Error) {
+	if e.Status == http.StatusNotFound && (strings.Contains(e.Code, "model") || strings.Contains(strings.ToLower(e.Message), "model")) {
+		e.Remedy = fmt.Sprintf("the server does not know model %q: check its name, or load it there", x.model)
+	}
+}
+
+// invalid is a reply that is not one.
+func (x *exchange) invalid(res *wire.Response, remedy string, cause error) error {
+	return &backend.Error{Provider: x.b.provider, Op: "chat", Code: backend.CodeInvalidResponse,
+		RequestID: res.RequestID(), Remedy: remedy, Err: cause}
+}
+
+// broken is a reply that did not arrive whole.
+func (x *exchange) broken(res *wire.Response, err error) error {
+	if err == io.EOF { //nolint:errorlint // what the event reader returns at the end
+		return x.invalid(res, "the stream ended before the reply did: try again, and look at the server's log", io.ErrUnexpectedEOF)
+	}
+	err = x.b.fail("chat", err)
+	if e, ok := err.(*backend.Error); ok { //nolint:errorlint // just made
+		e.RequestID = res.RequestID()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			e.Remedy = "the connection ended before the reply did: try again, and look at the server's log"
+		}
+	}
+	return err
+}
+
+// malformed is a reply or a chunk that is not of the dialect.
+func (x *exchange) malformed(res *wire.Response, data []byte, cause error) error {
+	switch data := bytes.TrimSpace(data); {
+	case len(data) == 0:
+		return x.invalid(res, "the reply is empty: try again, and check what stands between here and the server", cause)
+	case data[0] == '<':
+		return x.invalid(res, "the server answered with a web page, not JSON: "+wrongBase, cause)
+	case x.choices > 0:
+		return x.invalid(res, "the stream has a chunk that is not of a chat-completions API: look at the server's log", cause)
+	}
+	return x.invalid(res, "the reply is not of a chat-completions API: check the base URL", cause)
+}
+
+// serverError is an error that the server sent as a reply.
+func (x *exchange) serverError(res *wire.Response, data []byte) error {
+	if e := res.StreamError(data); e != nil {
+		if status, err := strconv.Atoi(e.Code); err == nil && status >= 400 && status < 600 {
+			e.Status = status // gateways pass on in the code what came too late for the header
+		}
+		return x.b.fail("chat", e)
+	}
+	return x.invalid(res, "the server reported an error in the middle of its reply: look at its log", nil)
+}
+
+// cutOff tells the end of a connection from the other failures of a read.
+func cutOff(err error) bool {
+	var transport *wire.TransportError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &transport)
+}
+
+func whole(data []byte) bool { return string(data) == openai.Done || jsontext.Value(data).IsValid() }
+
+// retryOf is the contract's form of a retry.
+func retryOf(r wire.Retry) backend.Retry {
+	reason := "connection_reset"
+	switch {
+	case r.Status == http.StatusTooManyRequests:
+		reason = "rate_limit"
+	case r.Status != 0:
+		reason = "server_error"
+	}
+	return backend.Retry{At: r.At, Delay: r.Delay, Status: r.Status, Reason: reason}
+}

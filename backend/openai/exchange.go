@@ -1,0 +1,228 @@
+package openai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/wire"
+)
+
+// exchange is one request and its reply. It belongs to the goroutine of the output.
+type exchange struct {
+	b      *Backend
+	body   *bytes.Buffer
+	model  string
+	stream bool
+	stops  bool // stop sequences are set, so that an empty reply is one
+	idle   time.Duration
+
+	calls   calls
+	choices int
+	finish  string
+	refused bool
+	done    bool // the stream said that it is over
+	some    bool // text, reasoning, a refusal or a tool call arrived
+}
+
+// run is the produce function of the output.
+func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
+	defer wire.PutBuffer(x.body)
+	g := w.Generation()
+	call := wire.Call{
+		Path: "/chat/completions", Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
+		SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
+		OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
+	}
+	if x.stream {
+		call.Accept = "text/event-stream"
+	}
+	res, err := x.b.client.Do(ctx, call)
+	if err != nil {
+		err = x.b.fail("chat", err)
+		var failed *backend.Error
+		if errors.As(err, &failed) {
+			g.RequestID = failed.RequestID
+			x.nameModel(failed)
+		}
+		return err
+	}
+	defer res.Close()
+	g.RequestID = res.RequestID()
+	dec := decoders.Get().(*openai.Decoder)
+	defer decoders.Put(dec)
+	if x.stream && res.ContentType() != "application/json" { // some servers do not stream, whatever they are asked
+		err = x.readStream(w, res, dec)
+	} else {
+		err = x.readWhole(w, res, dec)
+	}
+	if at := res.LastRead(); !at.IsZero() {
+		w.End(at)
+	}
+	return err
+}
+
+func (x *exchange) readWhole(w *backend.Writer, res *wire.Response, dec *openai.Decoder) error {
+	data, err := res.ReadAll(0)
+	if err != nil {
+		return x.broken(res, err)
+	}
+	if err := x.take(w, res, dec, data); err != nil {
+		return err
+	}
+	return x.verdict(res)
+}
+
+func (x *exchange) readStream(w *backend.Writer, res *wire.Response, dec *openai.Decoder) error {
+	events := res.SSE()
+	for !x.done {
+		event, err := events.Next()
+		if err != nil {
+			// A last event without the blank line after it is whole if it decodes.
+			if rest := events.Rest().Data; len(rest) > 0 && errors.Is(err, io.EOF) {
+				if whole(rest) {
+					if err := x.take(w, res, dec, rest); err != nil {
+						return err
+					}
+				}
+			}
+			if !x.done && x.finish == "" || !cutOff(err) {
+				return x.broken(res, err)
+			}
+			break
+		}
+		if string(event.Name) == "error" {
+			return x.serverError(res, event.Data)
+		}
+		if err := x.take(w, res, dec, event.Data); err != nil {
+			return err
+		}
+	}
+	return x.verdict(res)
+}
+
+// take delivers one reply or chunk to the output.
+func (x *exchange) take(w *backend.Writer, res *wire.Response, dec *openai.Decoder, data []byte) error {
+	if string(data) == openai.Done {
+		x.done = true
+		return nil
+	}
+	ev, err := dec.Decode(data)
+	if err != nil {
+		return x.malformed(res, data, err)
+	}
+	if ev.HasError {
+		return x.serverError(res, data)
+	}
+	g, at := w.Generation(), res.LastRead()
+	if ev.ID != "" {
+		g.ResponseID = ev.ID
+	}
+	if ev.Model != "" {
+		g.ResponseModel = ev.Model
+	}
+	if ev.HasUsage {
+		g.Usage = ev.Usage
+	}
+	x.choices += ev.Choices
+	if ev.FinishReason != "" {
+		x.finish = ev.FinishReason
+	}
+	if len(ev.Refusal) > 0 {
+		x.refused = true
+	}
+	if x.finish != "" && (ev.FinishReason != "" || len(ev.Refusal) > 0) {
+		reason := x.finish
+		if x.refused && reason == openai.FinishStop {
+			reason = "refusal"
+		}
+		g.FinishReasons = content.ListOf(reason)
+	}
+	return x.deliver(w, at, ev)
+}
+
+func (x *exchange) deliver(w *backend.Writer, at time.Time, ev *openai.Event) error {
+	if len(ev.Text)+len(ev.Reasoning)+len(ev.Refusal)+len(ev.ToolCalls) == 0 {
+		w.Other(at)
+		return nil
+	}
+	x.some = true
+	w.Reasoning(at, ev.Reasoning)
+	w.Text(at, ev.Text)
+	w.Text(at, ev.Refusal)
+	for i := range ev.ToolCalls {
+		c := &ev.ToolCalls[i]
+		err := w.ToolCall(at, backend.ToolDelta{
+			Index: x.calls.index(c), ID: c.ID, Name: c.Name, Arguments: string(c.Arguments),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict judges a reply that arrived whole.
+func (x *exchange) verdict(res *wire.Response) error {
+	switch {
+	case x.choices == 0:
+		return x.invalid(res, "the reply has no choices: does the base URL lead to a chat-completions API?", nil)
+	case x.finish == openai.FinishContentFilter:
+		return &backend.Error{Provider: x.b.provider, Op: "chat", Code: openai.FinishContentFilter, RequestID: res.RequestID(),
+			Remedy: "the provider's content filter cut the reply off: change the request"}
+	case x.some || x.stops:
+		return nil
+	case x.finish == openai.FinishLength:
+		return x.invalid(res, "the reply is empty because it reached its bound: allow more tokens", nil)
+	}
+	return x.invalid(res, "the reply is empty: try again or change the request", nil)
+}
+
+// calls tells the calls of a streamed reply apart. Most servers number them; some number none, and some number all of
+// them 0 and tell them apart by id.
+type calls struct {
+	seen []seenCall
+	last int
+}
+
+type seenCall struct {
+	number int
+	id     string
+}
+
+// index returns which call of the reply c adds to, counted from 0.
+func (s *calls) index(c *openai.ToolCall) int {
+	i := len(s.seen) - 1
+	for ; i >= 0; i-- {
+		known := s.seen[i]
+		same := false
+		switch {
+		case c.Index >= 0:
+			same = known.number == c.Index && (c.ID == "" || known.id == "" || known.id == c.ID)
+		case c.ID != "":
+			same = known.id == c.ID
+		default:
+			same = c.Name == "" && i == s.last
+		}
+		if same {
+			break
+		}
+	}
+	if i < 0 {
+		i = len(s.seen)
+		if i >= backend.MaxToolCalls {
+			return i // the writer refuses it
+		}
+		s.seen = append(s.seen, seenCall{number: c.Index})
+	}
+	if c.ID != "" {
+		s.seen[i].id = c.ID
+	}
+	s.last = i
+	return i
+}

@@ -1,0 +1,68 @@
+package openai
+
+import (
+	"github.com/mellea-go/mellea/content"
+)
+
+// Event is a whole reply or one chunk of a streamed one: the dialect gives both the same parts, and calls them message
+// and delta. Byte slices of an Event that a [Decoder] returned are valid until its next call.
+type Event struct {
+	// ID and Model are the server's, repeated on every chunk.
+	ID, Model string
+	// Created is when the reply was made, in seconds since 1970.
+	Created int64
+	// Choices counts the choices; the fields below are those of the one with index 0.
+	Choices int
+	// HasMessage says that the choice had a message or a delta, and HasRole that it named who speaks.
+	HasMessage, HasRole bool
+
+	Text, Reasoning, Refusal []byte
+	ToolCalls                []ToolCall
+	// FinishReason is "stop", "length", "tool_calls", "content_filter" or the server's own; "" while it goes on.
+	FinishReason string
+
+	// Usage is meaningful with HasUsage. A chunk that brings only usage has no choices.
+	Usage    content.Usage
+	HasUsage bool
+
+	// HasError says that the document is an error the server sent instead of, or in the middle of, a reply.
+	HasError bool
+}
+
+// ToolCall is a tool call or, in a stream, what a chunk adds to one.
+type ToolCall struct {
+	// Index numbers the calls of a reply from 0; -1 when the server does not say.
+	Index int
+	// ID and Name come whole, usually with the first delta of a call only.
+	ID, Name string
+	// Arguments is JSON text, or a piece of it.
+	Arguments []byte
+}
+
+// Finish reasons of the dialect.
+const (
+	FinishStop          = "stop"
+	FinishLength        = "length"
+	FinishToolCalls     = "tool_calls"
+	FinishContentFilter = "content_filter"
+)
+
+// Done is the data of the event that ends a stream.
+const Done = "[DONE]"
+
+// FormatError says that a document is not what the dialect asks for. Its text quotes nothing of the document.
+type FormatError struct {
+	// Field is where, in this package's words, for example "choices"; "" for the document itself.
+	Field string
+	// Reason is a fixed phrase.
+	Reason string
+}
+
+func (e *FormatError) Error() string {
+	if e.Field == "" {
+		return "openai: the document " + e.Reason
+	}
+	return "openai: field " + e.Field + " " + e.Reason
+}
+
+func wrongType(field, want string) error { return &FormatError{Field: field, Reason: "is not " + want} }
