@@ -127,8 +127,8 @@ func message(p Prompt, text string) content.Message {
 	if role == "" {
 		role = content.RoleUser
 	}
-	if p.Media.Len() == 0 {
-		return content.NewMessage(role, content.Text(text))
+	if p.Media.Len() == 0 && role == content.RoleUser {
+		return content.User(text)
 	}
 	parts := make([]content.Part, 0, 1+p.Media.Len())
 	parts = append(parts, content.Text(text))
