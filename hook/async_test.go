@@ -58,6 +58,28 @@ func TestAsyncKeepsOrderAndDoesNotHoldUpTheCall(t *testing.T) {
 	})
 }
 
+func TestAsyncKeepsOrderWhileItsQueueGrows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		s := install(slowly(&j, "audit"))
+		var want []string
+		for _, n := range []int{7, 20, 50} { // more each time than went out meanwhile, from the middle of the ring
+			number(t, s, n)
+			time.Sleep(5500 * time.Millisecond)
+			for i := range n {
+				want = append(want, fmt.Sprintf("audit %d", i))
+			}
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, j.all()); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestAsyncSeesTheFinalOutcomeInAContextThatLives(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,7 +201,7 @@ func TestClosingASessionWaitsForItsBlocksAndNotForOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
-		program := install()
+		program := install(passing())
 		session, other := program.WithScope(hook.ScopeSession), program.WithScope(hook.ScopeSession, slowly(&j, "other"))
 		block := session.WithScope(hook.ScopeBlock, slowly(&j, "block"))
 		number(t, block, 3)
@@ -188,8 +210,11 @@ func TestClosingASessionWaitsForItsBlocksAndNotForOthers(t *testing.T) {
 		if err := session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		if err := program.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if got, want := time.Since(began), 3*time.Second; got != want {
-			t.Errorf("Close returned after %v, want %v", got, want)
+			t.Errorf("closing session and program took %v, want %v", got, want)
 		}
 		if err := other.Close(t.Context()); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,6 +181,17 @@ func TestChecksRunInParallelAndTheFirstRejectionCancelsTheOthers(t *testing.T) {
 			t.Errorf("took %v, want %v", got, want)
 		}
 	})
+}
+
+func TestACheckThatExitsItsGoroutineDenies(t *testing.T) {
+	t.Parallel()
+	_, err := generateOn(t, install(asCheck(func(context.Context) error {
+		runtime.Goexit()
+		return nil
+	}), passing()).Report(func(hook.Failure) {}), answer)
+	if r, ok := errors.AsType[*hook.Rejection](err); !ok || r.Code != hook.CodePanic {
+		t.Errorf("got error %v, want a rejection with code %q", err, hook.CodePanic)
+	}
 }
 
 // What ended the call is not a plugin's decision: the trace must not show a policy at work.

@@ -53,6 +53,26 @@ func TestASetIsImmutable(t *testing.T) {
 	}
 }
 
+func TestSiblingsShareNoStorage(t *testing.T) {
+	t.Parallel()
+	plugins := func(s *hook.Set) (names string) {
+		for _, b := range s.Bindings() {
+			names += b.Plugin()
+		}
+		return names
+	}
+	var j journal
+	named := func(name string, priority int) hook.Binding {
+		return j.bracket(name, hook.Name(name), hook.Priority(priority))
+	}
+	base := install(named("b", 0), named("c", 0), named("d", 0), named("e", 0), named("f", 0)) // with room to spare
+	one, two := base.With(named("a", -1)), base.With(named("z", -1))
+	got := []string{plugins(base), plugins(one), plugins(two)}
+	if diff := cmp.Diff([]string{"bcdef", "abcdef", "zbcdef"}, got); diff != "" {
+		t.Errorf("bindings (-want +got):\n%s", diff)
+	}
+}
+
 // One plugin in two sessions fires once in each, and what one session adds never fires for the other.
 func TestTwoSessionsShareAPlugin(t *testing.T) {
 	t.Parallel()
