@@ -1,0 +1,237 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/backend/ollama"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/integration/components"
+	"github.com/mellea-go/mellea/schema"
+)
+
+const (
+	capital = "What is the capital of Italy? Answer in one short sentence."
+	essay   = "Write a long essay about the history of Rome."
+)
+
+// question asks the small model for something it answers the same way each time.
+func question(text string) backend.Request {
+	return backend.Request{
+		Messages: content.NewMessages(content.User(text)),
+		Options:  backend.Options{}.WithTemperature(0).WithSeed(7).WithMaxTokens(24),
+	}
+}
+
+func streamed(req backend.Request) backend.Request {
+	req.Options = req.Options.WithStream(true)
+	return req
+}
+
+func generate(t *testing.T, b backend.Backend, req backend.Request) backend.Reply {
+	t.Helper()
+	out, err := b.Generate(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := out.Reply(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// TestOllama runs the native backend against a real server and a real model.
+func TestOllama(t *testing.T) {
+	server := components.StartOllama(t)
+	b := ollama.New(ollama.WithBaseURL(server.URL))
+
+	t.Run("picks the model that is installed", func(t *testing.T) {
+		info, err := b.Info(t.Context())
+		if info.Model != server.Model || err != nil {
+			t.Errorf("Info().Model = %q, %v, want %q", info.Model, err, server.Model)
+		}
+		if _, err := b.Installed(t.Context(), server.Model); err != nil {
+			t.Errorf("Installed(%q) = %v", server.Model, err)
+		}
+		if v, err := b.Version(t.Context()); v != "0.17.4" || err != nil {
+			t.Errorf("Version() = %q, %v, want 0.17.4", v, err)
+		}
+	})
+
+	t.Run("counts as the server reports", func(t *testing.T) {
+		raw := rawOllama(t, server, capital)
+		for _, req := range []backend.Request{question(capital), streamed(question(capital))} {
+			got := generate(t, b, req)
+			if got.Message.Text() != raw.Message.Content {
+				t.Errorf("text = %q, want %q", got.Message.Text(), raw.Message.Content)
+			}
+			want := content.Usage{InputTokens: raw.PromptEvalCount, OutputTokens: raw.EvalCount}
+			if want.Total() == 0 || got.Generation.Usage != want {
+				t.Errorf("usage = %+v, want %+v", got.Generation.Usage, want)
+			}
+			if diff := cmp.Diff([]string{raw.DoneReason}, got.Generation.FinishReasons.Slice()); diff != "" {
+				t.Errorf("finish reasons (-want +got):\n%s", diff)
+			}
+			if got.Generation.ResponseModel != raw.Model {
+				t.Errorf("response model = %q, want %q", got.Generation.ResponseModel, raw.Model)
+			}
+		}
+	})
+
+	testStream(t, b)
+	testFormat(t, b)
+	testCancel(t, b)
+
+	t.Run("unknown model", func(t *testing.T) {
+		out, err := b.Generate(t.Context(), backend.Request{
+			Messages: content.NewMessages(content.User("hi")),
+			Options:  backend.Options{}.WithModel("no-such-model"),
+		})
+		if err == nil {
+			err = out.Wait(t.Context())
+		}
+		var e *backend.Error
+		if !errors.As(err, &e) || e.Status != http.StatusNotFound || !strings.Contains(e.Remedy, "`ollama pull no-such-model`") {
+			t.Errorf("error = %v, want a 404 that says how to install the model", err)
+		}
+	})
+
+	t.Run("tools the model cannot call", func(t *testing.T) {
+		req := question("hi")
+		req.Tools = content.ListOf(content.ToolSpec{Name: "now", Description: "tells the time"})
+		out, err := b.Generate(t.Context(), req)
+		if err == nil {
+			err = out.Wait(t.Context())
+		}
+		var e *backend.Error
+		if !errors.As(err, &e) || e.Status != http.StatusBadRequest || !strings.Contains(e.Remedy, "tools") {
+			t.Errorf("error = %v, want a 400 that says the model has no tools", err)
+		}
+	})
+}
+
+// rawReply is what the server itself says of a reply.
+type rawReply struct {
+	Model           string `json:"model"`
+	Message         struct{ Content string }
+	DoneReason      string `json:"done_reason"`
+	PromptEvalCount int    `json:"prompt_eval_count"`
+	EvalCount       int    `json:"eval_count"`
+}
+
+// rawOllama makes the request of question(text) without any code of ours.
+func rawOllama(t *testing.T, server *components.Ollama, text string) rawReply {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"model": server.Model, "stream": false,
+		"messages": []map[string]string{{"role": "user", "content": text}},
+		"options":  map[string]any{"temperature": 0, "seed": 7, "num_predict": 24},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(server.URL+"/api/chat", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw rawReply
+	if err := json.Unmarshal(reply, &raw); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", resp.Status, reply, err)
+	}
+	return raw
+}
+
+// testStream checks that the pieces of a reply are the reply.
+func testStream(t *testing.T, b backend.Backend) {
+	t.Run("streams in pieces", func(t *testing.T) {
+		out, err := b.Generate(t.Context(), streamed(question(capital)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var (
+			text   strings.Builder
+			pieces int
+			last   backend.Chunk
+		)
+		for c, err := range out.Chunks(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.At.Before(last.At) {
+				t.Errorf("chunk %d arrived before chunk %d", c.Index, last.Index)
+			}
+			text.WriteString(c.Text)
+			pieces++
+			last = c
+		}
+		reply, err := out.Reply(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole := reply.Message.Text(); whole == "" || text.String() != whole {
+			t.Errorf("the pieces make %q, want %q", text.String(), whole)
+		}
+		if pieces < 2 {
+			t.Errorf("the reply came in %d pieces, want several", pieces)
+		}
+		g := reply.Generation
+		if first, ok := g.TimeToFirstToken(); !ok || first <= 0 || g.Ended.Before(g.FirstToken) {
+			t.Errorf("started %v, first token %v, ended %v: want them in this order", g.Started, g.FirstToken, g.Ended)
+		}
+	})
+}
+
+// testFormat checks that a schema constrains the reply.
+func testFormat(t *testing.T, b backend.Backend) {
+	t.Run("replies to a schema", func(t *testing.T) {
+		person, err := schema.Parse("person", []byte(`{"type":"object","properties":{"name":{"type":"string","maxLength":20},
+			"age":{"type":"integer","minimum":0,"maximum":120}},"required":["name","age"],"additionalProperties":false}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := question("Alice is 31 years old. Give her name and age as JSON.")
+		req.Format = person
+		req.Options = req.Options.WithMaxTokens(100)
+		got := generate(t, b, req)
+		if err := person.Validate([]byte(got.Message.Text())); err != nil {
+			t.Errorf("reply %q: %v", got.Message.Text(), err)
+		}
+	})
+}
+
+// testCancel checks that a reply given up ends at once, with what had arrived, and that the server is free afterwards.
+func testCancel(t *testing.T, b backend.Backend) {
+	t.Run("cancels in the middle", func(t *testing.T) {
+		req := streamed(question(essay))
+		req.Options = req.Options.WithMaxTokens(2000)
+		out, err := b.Generate(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		why := errors.New("enough")
+		for range out.Chunks(t.Context()) {
+			out.Cancel(why)
+		}
+		text, err := out.Text(t.Context())
+		if text == "" || !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+			t.Errorf("Text = %q, %v, want a piece and the cause", text, err)
+		}
+		// The server runs one request at a time: this one waits for the other to be given up there too.
+		generate(t, b, question(capital))
+	})
+}
