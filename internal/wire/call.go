@@ -15,7 +15,7 @@ type Call struct {
 	// Method defaults to POST with a body and to GET without.
 	Method string
 
-	// Path is appended to the path of the base URL; it begins with a slash and is not escaped.
+	// Path is appended to the path of the base URL, not escaped. A slash is put between them if need be.
 	Path string
 
 	// Query is an encoded query added to that of the base URL. It is never shown.
@@ -65,9 +65,13 @@ func (c *Call) method() string {
 // url returns the address of call.
 func (c *Client) url(call *Call) *url.URL {
 	u := *c.base
-	u.Path += call.Path
+	path := call.Path
+	if path != "" && path[0] != '/' {
+		path = "/" + path
+	}
+	u.Path += path
 	if u.RawPath != "" {
-		u.RawPath += (&url.URL{Path: call.Path}).EscapedPath()
+		u.RawPath += (&url.URL{Path: path}).EscapedPath()
 	}
 	u.RawQuery = c.secret.query
 	if call.Query != "" {

@@ -93,9 +93,20 @@ func isTLS(err error) bool {
 func isBroken(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, new(streamError)) ||
 		// Unexported in net/http; reaches us when a fresh connection is closed while the request is written.
 		strings.HasSuffix(err.Error(), "http: server closed idle connection")
 }
+
+// streamError is what errors.As makes of net/http's own HTTP/2 stream error, which a server causes that
+// gives up one stream (RST_STREAM): the counterpart of a connection closed in HTTP/1.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (streamError) Error() string { return "HTTP/2 stream error" }
 
 // readError gives a failure in the middle of a reply its type.
 func readError(target string, err error) error {
@@ -103,7 +114,7 @@ func readError(target string, err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &ProtocolError{Target: target, Reason: "the reply was cut off", Err: io.ErrUnexpectedEOF}
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed), errors.As(err, new(streamError)):
 		return &TransportError{Op: "read", Target: target, Reason: "the connection was lost in the middle of the reply", Err: err}
 	case errors.As(err, &netErr):
 		reason := "the connection failed in the middle of the reply"
@@ -113,7 +124,7 @@ func readError(target string, err error) error {
 		return &TransportError{Op: "read", Target: target, Reason: reason, Err: err}
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
 		return &ProtocolError{Target: target, Reason: "the reply's compression is damaged", Err: err}
-	default: // malformed chunk sizes, HTTP/2 stream errors: unexported types
+	default: // malformed chunk sizes: unexported types
 		return &ProtocolError{Target: target, Reason: "the reply is malformed or was broken off", Err: err}
 	}
 }

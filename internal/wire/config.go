@@ -142,6 +142,7 @@ func New(cfg Config) (*Client, error) {
 			}
 		}
 	}
+	slices.SortFunc(c.secret.words, func(a, b string) int { return len(b) - len(a) }) // one may contain another
 	if c.secret.header.Get("User-Agent") == "" {
 		c.secret.header.Set("User-Agent", "mellea-go")
 	}

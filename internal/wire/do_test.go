@@ -70,7 +70,7 @@ func TestDoSends(t *testing.T) {
 		{
 			name: "queries of base and call are joined",
 			base: "/ml?version=2026-01-01",
-			call: wire.Call{Path: "/v1/text", Query: "a=b"},
+			call: wire.Call{Path: "v1/text", Query: "a=b"},
 			want: seen{Method: "GET", Path: "/ml/v1/text", Query: "version=2026-01-01&a=b", Header: map[string]string{
 				"Authorization": "", "Content-Type": "", "Accept": "application/json",
 				"User-Agent": "mellea-go", "X-Many": "", "Traceparent": "",

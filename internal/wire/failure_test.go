@@ -123,10 +123,7 @@ func TestUnreachable(t *testing.T) {
 	closed := ln.Addr().String()
 	ln.Close()
 	plain := newServer(t, func(http.ResponseWriter, *http.Request) {})
-	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
+	secure, _ := newTLSServer(t, func(http.ResponseWriter, *http.Request) {})
 	dnsFails := wire.NewTransport()
 	dnsFails.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "models.invalid", IsNotFound: true}}
@@ -191,36 +188,88 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "data: %s\n\n", r.Proto)
-	}))
+// newTLSServer serves HTTP/2 and returns a transport that trusts it.
+func newTLSServer(tb testing.TB, h http.HandlerFunc) (*httptest.Server, *http.Transport) {
+	tb.Helper()
+	srv := httptest.NewUnstartedServer(h)
 	srv.EnableHTTP2 = true
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
-	t.Cleanup(srv.Close)
+	tb.Cleanup(srv.Close)
 	transport := wire.NewTransport()
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	transport.TLSClientConfig = &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
-	c := newClient(t, wire.Config{BaseURL: srv.URL, Transport: transport})
-	res, err := c.Do(context.Background(), wire.Call{Path: "/", Body: []byte("{}"), Stream: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Close()
-	if e, err := res.SSE().Next(); err != nil || string(e.Data) != "HTTP/2.0" {
-		t.Errorf("got %q, %v; want HTTP/2.0", e.Data, err)
-	}
+	return srv, transport
+}
 
-	t.Run("plain request to it", func(t *testing.T) {
-		c := newClient(t, wire.Config{BaseURL: strings.Replace(srv.URL, "https:", "http:", 1), Transport: wire.NewTransport()})
-		_, err := c.Do(context.Background(), post("/"))
-		e := as[*wire.StatusError](t, err)
-		if got, want := e.Remedy, "the server expects TLS: begin the base URL with https://"; e.Status != 400 || got != want {
-			t.Errorf("got %d %q, want 400 %q", e.Status, got, want)
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	srv, transport := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/none":
+			panic(http.ErrAbortHandler)
+		case "/half":
+			fmt.Fprintf(w, "data: %s\n\n", r.Proto)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
 		}
+		fmt.Fprintf(w, "data: %s\n\n", r.Proto)
 	})
+	c := newClient(t, wire.Config{BaseURL: srv.URL, Transport: transport, Retry: wire.RetryPolicy{Max: 1, Base: 1}})
+	for _, tt := range []struct {
+		path    string
+		retries int
+		events  int
+		want    string // {url} is the call's address; "" is a whole reply
+	}{
+		{"/whole", 0, 1, ""},
+		{"/none", 1, 0, "read {url}: the server closed the connection before it replied"},
+		{"/half", 0, 1, "read {url}: the connection was lost in the middle of the reply"},
+	} {
+		t.Run(tt.path[1:], func(t *testing.T) {
+			t.Parallel()
+			retries, events := 0, 0
+			res, err := c.Do(context.Background(), wire.Call{
+				Path: tt.path, Body: []byte("{}"), Stream: true, OnRetry: func(wire.Retry) { retries++ },
+			})
+			if err == nil {
+				defer res.Close()
+				var e wire.Event
+				for in := res.SSE(); ; events++ {
+					if e, err = in.Next(); err != nil {
+						break
+					}
+					if got, want := string(e.Data), "HTTP/2.0"; got != want {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				}
+			}
+			if retries != tt.retries || events != tt.events {
+				t.Errorf("got %d retries and %d events, want %d and %d", retries, events, tt.retries, tt.events)
+			}
+			if tt.want == "" {
+				if err != io.EOF {
+					t.Errorf("got %v, want io.EOF", err)
+				}
+				return
+			}
+			as[*wire.TransportError](t, err)
+			if got, want := err.Error(), strings.ReplaceAll(tt.want, "{url}", srv.URL+tt.path); got != want {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+func TestPlainRequestToTLS(t *testing.T) {
+	t.Parallel()
+	srv, _ := newTLSServer(t, func(http.ResponseWriter, *http.Request) {})
+	c := newClient(t, wire.Config{BaseURL: strings.Replace(srv.URL, "https:", "http:", 1)})
+	_, err := c.Do(context.Background(), post("/"))
+	e := as[*wire.StatusError](t, err)
+	if got, want := e.Remedy, "the server expects TLS: begin the base URL with https://"; e.Status != 400 || got != want {
+		t.Errorf("got %d %q, want 400 %q", e.Status, got, want)
+	}
 }
 
 func TestCompressedReplyIsBoundedInflated(t *testing.T) {
