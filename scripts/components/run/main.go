@@ -46,7 +46,9 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	code, err := run(flag.Args(), *keep, *grpc)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	code, err := run(flag.Args(), *keep, *grpc, signals)
 	if err != nil {
 		say("%v", err)
 		code = max(code, 1)
@@ -56,11 +58,7 @@ func main() {
 
 // run starts the servers, runs the command and stops the servers. It returns the
 // command's exit code, and an error for what went wrong around the command.
-func run(command []string, keep, grpc bool) (code int, err error) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-
+func run(command []string, keep, grpc bool, signals <-chan os.Signal) (code int, err error) {
 	s, code, err := start(signals)
 	if err != nil {
 		return code, err
@@ -92,7 +90,7 @@ type servers struct {
 }
 
 // start starts both servers. A signal ends the start. With an error it returns
-// the exit code to end with.
+// the exit code to end with, else 0.
 func start(signals <-chan os.Signal) (*servers, int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -107,7 +105,10 @@ func start(signals <-chan os.Signal) (*servers, int, error) {
 	}()
 	select {
 	case r := <-started:
-		return r.s, 1, r.err
+		if r.err != nil {
+			return nil, 1, r.err
+		}
+		return r.s, 0, nil
 	case sig := <-signals:
 		cancel()
 		r := <-started

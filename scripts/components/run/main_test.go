@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mellea-go/mellea/integration/components"
+)
+
+func TestRun(t *testing.T) {
+	components.Require(t, components.OllamaServer, components.SmolLM2, components.JaegerServer)
+	seen := filepath.Join(t.TempDir(), "env")
+	for _, tt := range []struct {
+		name    string
+		command []string
+		signals []os.Signal
+		want    int
+		err     string
+	}{
+		{name: "success", command: []string{"sh", "-c", "env >" + seen}},
+		{name: "failure", command: []string{"sh", "-c", "exit 7"}, want: 7},
+		{name: "killed", command: []string{"sh", "-c", "kill -s KILL $$"}, want: 137},
+		{name: "no such command", command: []string{filepath.Join(t.TempDir(), "none")}, want: 127, err: "run the command"},
+		{name: "interrupted start", command: []string{"true"}, signals: []os.Signal{os.Interrupt}, want: 130, err: "stopped by the signal"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			signals := make(chan os.Signal, 2)
+			for _, s := range tt.signals {
+				signals <- s
+			}
+			code, err := run(tt.command, false, false, signals)
+			if code != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("code %d, error %v; want %d, %q", code, err, tt.want, tt.err)
+			}
+		})
+	}
+	env, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"OLLAMA_HOST=http://127.0.0.1:", "MELLEA_MODEL=smollm2:135m-instruct", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:",
+		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
+	} {
+		if !strings.Contains(string(env), want) {
+			t.Errorf("the command's environment has no %s", want)
+		}
+	}
+}
+
+// With keep the servers stay up until a signal.
+func TestRunKeep(t *testing.T) {
+	components.Require(t, components.OllamaServer, components.SmolLM2, components.JaegerServer)
+	ready := filepath.Join(t.TempDir(), "ready")
+	signals := make(chan os.Signal)
+	ended := make(chan struct{})
+	interrupter := make(chan struct{})
+	go func() { // interrupts again and again: the command, while it runs, is not ended by it
+		defer close(interrupter)
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			if _, err := os.Stat(ready); err != nil {
+				continue
+			}
+			select {
+			case signals <- os.Interrupt:
+			case <-ended:
+				return
+			}
+		}
+	}()
+	code, err := run([]string{"sh", "-c", "echo >" + ready}, true, false, signals)
+	close(ended)
+	<-interrupter
+	if code != 0 || err != nil {
+		t.Errorf("code %d, error %v", code, err)
+	}
+}
