@@ -48,6 +48,8 @@ type operation[Pre, Post any] struct {
 	set   *Set
 	chain *chain[Pre, Post]
 	start time.Time
+	// started carries start to the brackets, see [Started].
+	started startedContext
 
 	// ctx and pre change while the operation opens and not after that.
 	ctx context.Context
@@ -89,6 +91,10 @@ func (p *Point[Pre, Post]) open(ctx context.Context, s *Set, pre Pre) (*operatio
 	o.closers = o.inline[:0]
 	if o.chain.timed {
 		o.start = time.Now()
+		if len(o.chain.brackets) > 0 {
+			o.started = startedContext{ctx, o.start}
+			o.ctx = &o.started
+		}
 	}
 	s.family.open.Add(1)
 	returned := false
