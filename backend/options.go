@@ -311,6 +311,9 @@ func (o Options) Extras() iter.Seq2[string, any] {
 				all[k] = x
 			}
 		}
+		if len(all) == 0 {
+			return
+		}
 		for _, k := range slices.Sorted(maps.Keys(all)) {
 			if !yield(k, all[k]) {
 				return

@@ -174,5 +174,5 @@ func audioFormat(mime string) (string, bool) {
 	case "mpeg":
 		return "mp3", true
 	}
-	return strings.TrimPrefix(sub, "x-"), true
+	return sub, true
 }

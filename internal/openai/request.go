@@ -218,6 +218,7 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	body, _ := o.Extra("extra_body")
 	if body, ok := body.(map[string]any); ok {
 		merge(all, body)
+		delete(all, "extra_body")
 	}
 	for name, v := range o.Extras() {
 		if name != "extra_body" {

@@ -1,0 +1,188 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+)
+
+const (
+	formatName = "mellea-recording"
+	version    = 1
+	contains   = "prompts and replies: keep this file private"
+)
+
+// Limits of a recording that is read.
+const (
+	MaxLine = 64 << 20 // bytes
+	MaxSize = 1 << 30  // bytes
+)
+
+// The types below are the lines of a recording, as FORMAT.md describes them.
+
+type header struct {
+	Format        string       `json:"format"`
+	Version       int          `json:"version"`
+	Contains      string       `json:"contains,omitzero"`
+	Made          time.Time    `json:"made,omitzero"`
+	Note          string       `json:"note,omitzero"`
+	Provider      string       `json:"provider"`
+	Model         string       `json:"model"`
+	ServerAddress string       `json:"server_address,omitzero"`
+	ServerPort    int          `json:"server_port,omitzero"`
+	InProcess     bool         `json:"in_process,omitzero"`
+	Capabilities  capabilities `json:"capabilities"`
+}
+
+type capabilities struct {
+	Images     bool   `json:"images,omitzero"`
+	Audio      bool   `json:"audio,omitzero"`
+	Tools      bool   `json:"tools,omitzero"`
+	Batch      bool   `json:"batch,omitzero"`
+	Structured string `json:"structured,omitzero"`
+}
+
+var structured = []string{backend.StructuredNone: "none", backend.StructuredJSON: "json", backend.StructuredSchema: "schema"}
+
+type exchange struct {
+	Index      int        `json:"index"`
+	Request    request    `json:"request"`
+	Chunks     []chunk    `json:"chunks,omitempty"`
+	Generation generation `json:"generation,omitzero"`
+	Error      *failure   `json:"error,omitzero"`
+	Refused    bool       `json:"refused,omitzero"`
+	line       int        // in the file, from 1
+	canonical  [32]byte   // identifies the request
+}
+
+type chunk struct {
+	At        int64  `json:"at_us"`
+	Text      string `json:"text,omitzero"`
+	Reasoning string `json:"reasoning,omitzero"`
+	Base64    bool   `json:"base64,omitzero"`
+	ToolCall  *delta `json:"tool_call,omitzero"`
+}
+
+type delta struct {
+	Index     int    `json:"index"`
+	ID        string `json:"id,omitzero"`
+	Name      string `json:"name,omitzero"`
+	Arguments string `json:"arguments,omitzero"`
+}
+
+type generation struct {
+	Provider      string   `json:"provider,omitzero"`
+	Model         string   `json:"model,omitzero"`
+	ResponseModel string   `json:"response_model,omitzero"`
+	ResponseID    string   `json:"response_id,omitzero"`
+	RequestID     string   `json:"request_id,omitzero"`
+	FinishReasons []string `json:"finish_reasons,omitempty"`
+	Usage         usage    `json:"usage,omitzero"`
+	Sent          sent     `json:"sent,omitzero"`
+	Streaming     bool     `json:"streaming,omitzero"`
+	ServerAddress string   `json:"server_address,omitzero"`
+	ServerPort    int      `json:"server_port,omitzero"`
+	InProcess     bool     `json:"in_process,omitzero"`
+	Retries       []retry  `json:"retries,omitempty"`
+	FirstChunk    int64    `json:"first_chunk_us,omitzero"`
+	Ended         int64    `json:"ended_us,omitzero"`
+	Chunks        int      `json:"chunks,omitzero"`
+}
+
+type usage struct {
+	InputTokens      int      `json:"input_tokens,omitzero"`
+	OutputTokens     int      `json:"output_tokens,omitzero"`
+	CacheReadTokens  int      `json:"cache_read_tokens,omitzero"`
+	CacheWriteTokens int      `json:"cache_write_tokens,omitzero"`
+	ReasoningTokens  int      `json:"reasoning_tokens,omitzero"`
+	Text             modality `json:"text,omitzero"`
+	Image            modality `json:"image,omitzero"`
+	Audio            modality `json:"audio,omitzero"`
+}
+
+type modality struct {
+	InputTokens     int `json:"input_tokens,omitzero"`
+	OutputTokens    int `json:"output_tokens,omitzero"`
+	CacheReadTokens int `json:"cache_read_tokens,omitzero"`
+}
+
+type retry struct {
+	At     int64  `json:"at_us"`
+	Delay  int64  `json:"delay_us"`
+	Status int    `json:"status,omitzero"`
+	Reason string `json:"reason,omitzero"`
+}
+
+func recordUsage(u content.Usage) usage {
+	return usage{u.InputTokens, u.OutputTokens, u.CacheReadTokens, u.CacheWriteTokens, u.ReasoningTokens,
+		modality(u.Text), modality(u.Image), modality(u.Audio)}
+}
+
+func (u usage) usage() content.Usage {
+	return content.Usage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens,
+		CacheReadTokens: u.CacheReadTokens, CacheWriteTokens: u.CacheWriteTokens, ReasoningTokens: u.ReasoningTokens,
+		Text: content.Modality(u.Text), Image: content.Modality(u.Image), Audio: content.Modality(u.Audio)}
+}
+
+func (u usage) sane() bool {
+	return min(u.InputTokens, u.OutputTokens, u.CacheReadTokens, u.CacheWriteTokens, u.ReasoningTokens,
+		u.Text.least(), u.Image.least(), u.Audio.least()) >= 0
+}
+
+func (m modality) least() int { return min(m.InputTokens, m.OutputTokens, m.CacheReadTokens) }
+
+// lenient lets texts and raw values of a request through as they are.
+var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), json.Deterministic(true))
+
+// encodeLine returns v as one line.
+func encodeLine(v any) ([]byte, error) {
+	line, err := json.Marshal(v, lenient)
+	if err != nil {
+		return nil, err
+	}
+	return append(line, '\n'), nil
+}
+
+// check finds what a line may not say although it is well-formed.
+func (e *exchange) check() error {
+	if e.Refused && e.Error == nil {
+		return errors.New("it is refused without an error")
+	}
+	at := int64(0)
+	for i, c := range e.Chunks {
+		if c.At < at || c.At > maxOffset {
+			return fmt.Errorf("chunk %d: at_us must not decrease or exceed %d", i+1, maxOffset)
+		}
+		at = c.At
+		if c.ToolCall != nil && (c.ToolCall.Index < 0 || c.ToolCall.Index >= backend.MaxToolCalls) {
+			return fmt.Errorf("chunk %d: the index of a tool call must be from 0 to %d", i+1, backend.MaxToolCalls-1)
+		}
+		if _, err := c.bytes(); err != nil {
+			return fmt.Errorf("chunk %d: not base64", i+1)
+		}
+	}
+	g := e.Generation
+	if g.FirstChunk < 0 || g.FirstChunk > maxOffset || g.Ended < 0 || g.Ended > maxOffset || g.Chunks < 0 || g.Chunks > maxChunks {
+		return errors.New("generation: a time or count is out of range")
+	}
+	if !g.Usage.sane() {
+		return errors.New("generation: a count of tokens is negative")
+	}
+	for i, r := range g.Retries {
+		if r.At < 0 || r.At > maxOffset || r.Delay < 0 || r.Delay > maxOffset {
+			return fmt.Errorf("retry %d: a time is out of range", i+1)
+		}
+	}
+	return e.Error.check()
+}
+
+const (
+	maxOffset = int64(365 * 24 * time.Hour / time.Microsecond)
+	maxChunks = 1 << 28
+)

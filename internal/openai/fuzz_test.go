@@ -1,0 +1,109 @@
+package openai_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/mellea-go/mellea/internal/openai"
+)
+
+// decodeTwice decodes doc, serves what it held with encode and decodes that again: the same must come out.
+func decodeTwice(t *testing.T, doc []byte, encode func([]byte, *openai.Event) []byte) {
+	var first, second openai.Decoder
+	once, err := first.Decode(doc)
+	if err != nil {
+		var format *openai.FormatError
+		if !errors.As(err, &format) {
+			t.Fatalf("got error %T, want a *FormatError", err)
+		}
+		return
+	}
+	again := encode(nil, once)
+	twice, err := second.Decode(again)
+	if err != nil {
+		t.Fatalf("what was served does not decode: %v\n%s", err, again)
+	}
+	for i := range once.ToolCalls { // a server numbers calls from 0
+		once.ToolCalls[i].Index = max(once.ToolCalls[i].Index, 0)
+	}
+	for i := range twice.ToolCalls {
+		twice.ToolCalls[i].Index = max(twice.ToolCalls[i].Index, 0)
+	}
+	// A server always says who speaks, and has one choice and no error.
+	form := cmpopts.IgnoreFields(openai.Event{}, "Choices", "HasMessage", "HasRole", "HasError")
+	if diff := cmp.Diff(twice, once, cmpopts.EquateEmpty(), form); diff != "" {
+		t.Errorf("decoded again (-got +want):\n%s", diff)
+	}
+}
+
+var replySeeds = []string{
+	usualReply, usualChunk, `{}`, `{"error":{"message":"m","code":404}}`,
+	`{"choices":[{"delta":{"reasoning":"r","refusal":"n","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`,
+	`{"choices":[{"message":{"content":[{"text":"a"},{"thinking":[{"text":"b"}]}]}}],"usage":{"prompt_tokens":1e3,"cache_creation_input_tokens":2,"completion_tokens_details":{"text_tokens":1}}}`,
+}
+
+func FuzzDecodeReply(f *testing.F) {
+	for _, s := range replySeeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		decodeTwice(t, doc, func(dst []byte, ev *openai.Event) []byte {
+			for i := range ev.ToolCalls { // whole replies do not number their calls
+				ev.ToolCalls[i].Index = 0
+			}
+			return openai.AppendReply(dst, ev)
+		})
+	})
+}
+
+func FuzzDecodeChunk(f *testing.F) {
+	for _, s := range replySeeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) { decodeTwice(t, doc, openai.AppendChunk) })
+}
+
+func FuzzDecodeRequest(f *testing.F) {
+	for _, s := range []string{
+		`{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stop":["a"],"n":1,"x":{"y":[1,null]}}`,
+		`{"messages":[{"role":"assistant","reasoning":"r","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"}]}`,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}},{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}},{"type":"text","text":"t"}]}]}`,
+		`{"messages":[{"role":"user"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"response_format":{"type":"json_schema","json_schema":{"name":"a b","schema":{}}}}`,
+		`{"messages":[{"role":"user"}],"temperature":-0.0,"top_p":1e-9,"seed":-1,"max_tokens":9,"reasoning_effort":"off","response_format":{"type":"json_object"},"stream_options":{"include_usage":true,"z":1}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		in, err := openai.DecodeRequest(doc)
+		if err != nil {
+			var format *openai.FormatError
+			if !errors.As(err, &format) {
+				t.Fatalf("got error %T, want a *FormatError", err)
+			}
+			return
+		}
+		once, err := openai.AppendRequest(nil, in.Request, openai.Style{})
+		if err != nil {
+			var refused *openai.ValueError
+			if !errors.As(err, &refused) {
+				t.Fatalf("got error %T, want a *ValueError", err)
+			}
+			return
+		}
+		again, err := openai.DecodeRequest(once)
+		if err != nil {
+			t.Fatalf("what was sent does not decode: %v\n%s", err, once)
+		}
+		twice, err := openai.AppendRequest(nil, again.Request, openai.Style{})
+		if err != nil {
+			t.Fatalf("what was decoded does not encode: %v\n%s", err, once)
+		}
+		if !bytes.Equal(once, twice) {
+			t.Errorf("sent again:\ngot  %s\nwant %s", twice, once)
+		}
+	})
+}
