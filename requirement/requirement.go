@@ -37,9 +37,10 @@ type Checker func(ctx context.Context, env Env) (Verdict, error)
 // Requirement is something a reply must meet. It is an immutable value; each method that changes something returns a
 // changed copy. The zero Requirement checks nothing: validating it is an error.
 type Requirement struct {
-	kind, name, description   string
-	check                     Checker
-	hidden, concurrent, judge bool
+	kind, name, description string
+	check                   Checker // nil for a judge
+	judge                   *judge  // nil for a check by code
+	hidden, concurrent      bool
 }
 
 // Requirements is an immutable list of requirements.
@@ -86,9 +87,9 @@ func (r Requirement) Shown() bool { return !r.hidden && r.description != "" }
 func (r Requirement) Concurrent() bool { return r.concurrent }
 
 // IsJudge reports whether a model decides.
-func (r Requirement) IsJudge() bool { return r.judge }
+func (r Requirement) IsJudge() bool { return r.judge != nil }
 
-// Describe returns r with a description.
+// Describe returns r with another description. It is what a judge judges by.
 func (r Requirement) Describe(text string) Requirement {
 	r.description = text
 	return r
@@ -109,15 +110,19 @@ func (r Requirement) AsConcurrent() Requirement {
 // Validate checks the reply in env. A failed verdict without a reason gets the description as its reason. An error,
 // always a *[CheckError], means that no verdict could be given; a panic of the checker is one.
 func (r Requirement) Validate(ctx context.Context, env Env) (v Verdict, err error) {
-	if r.check == nil {
-		return Verdict{}, &CheckError{Label: r.Label(), Err: errNoChecker}
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			v, err = Verdict{}, &CheckError{Label: r.Label(), Err: &PanicError{Value: p, Stack: debug.Stack()}}
 		}
 	}()
-	v, err = r.check(ctx, env)
+	switch {
+	case r.judge != nil:
+		v, err = r.judge.check(ctx, env, r.description)
+	case r.check != nil:
+		v, err = r.check(ctx, env)
+	default:
+		err = errNoChecker
+	}
 	if err != nil {
 		return Verdict{}, &CheckError{Label: r.Label(), Err: err}
 	}
