@@ -26,7 +26,6 @@ func repeat(s string) io.Reader {
 	})
 }
 
-//nolint:paralleltest // AllocsPerRun counts the allocations of the whole process
 func TestReadersDoNotAllocate(t *testing.T) {
 	skipUnderRace(t)
 	for name, in := range map[string]string{
@@ -62,8 +61,6 @@ func TestReadersDoNotAllocate(t *testing.T) {
 }
 
 // TestCallAllocations holds a call to the price of raw net/http and a few, and a chunk to nothing.
-//
-//nolint:paralleltest // AllocsPerRun counts the allocations of the whole process
 func TestCallAllocations(t *testing.T) {
 	skipUnderRace(t)
 	const runs = 200

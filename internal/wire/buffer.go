@@ -11,7 +11,9 @@ const maxPooled = 1 << 20
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // GetBuffer returns an empty buffer from a pool, for building the body of a call.
-func GetBuffer() *bytes.Buffer { return buffers.Get().(*bytes.Buffer) }
+func GetBuffer() *bytes.Buffer {
+	return buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
+}
 
 // PutBuffer gives b back. Nothing may refer to its bytes any more: after a call, not before the Response
 // is closed.
@@ -28,7 +30,9 @@ const windowSize = 16 << 10
 
 var windows = sync.Pool{New: func() any { b := make([]byte, windowSize); return &b }}
 
-func getWindow() *[]byte { return windows.Get().(*[]byte) }
+func getWindow() *[]byte {
+	return windows.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+}
 
 func putWindow(b *[]byte) {
 	if b != nil && len(*b) <= maxPooled {

@@ -29,14 +29,14 @@ func (c *Client) Do(ctx context.Context, call Call) (*Response, error) {
 			err, again = context.Cause(ctx), false
 		}
 		if !again || r.ctx.Err() != nil {
-			r.Close()
+			r.release()
 			return nil, err
 		}
 		if call.OnRetry != nil {
 			call.OnRetry(retry)
 		}
 		if err := sleep(ctx, retry.Delay); err != nil {
-			r.Close()
+			r.release()
 			return nil, err
 		}
 	}
@@ -76,7 +76,7 @@ func (c *Client) try(r *Response, call *Call) error {
 func (c *Client) send(r *Response, call *Call, u *url.URL) (*http.Response, error) {
 	req := c.template.WithContext(r.ctx)
 	req.Method, req.URL, req.Header = r.method, u, r.headers.build(c.secret.header, call)
-	if call.Body != nil {
+	if len(call.Body) > 0 {
 		req.ContentLength = int64(len(call.Body))
 		req.Body, _ = r.payload.open()
 		req.GetBody = r.payload.open
@@ -106,7 +106,7 @@ func (c *Client) receive(r *Response, call *Call, res *http.Response, hop int) (
 	switch s := res.StatusCode; {
 	case s >= 200 && s < 300:
 		if t := mediaType(res.Header); t == "text/html" || t == "application/xhtml+xml" {
-			res.Body.Close()
+			_ = res.Body.Close()
 			return nil, &ProtocolError{
 				Target: r.Target(),
 				Reason: "the server answered with a web page, not data: check the base URL",

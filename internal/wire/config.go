@@ -54,7 +54,7 @@ type Config struct {
 }
 
 // Format prints the configuration with its secrets masked, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // String returns the configuration with its secrets masked.
 func (c Config) String() string {
@@ -186,7 +186,7 @@ func (c *Client) CloseIdleConnections() {
 }
 
 // Format prints the client with its secrets masked, whatever the verb.
-func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // String returns the address of the server and the names of the headers sent to it.
 func (c *Client) String() string {

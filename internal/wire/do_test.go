@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -65,6 +66,14 @@ func TestDoSends(t *testing.T) {
 			want: seen{Method: "PUT", Path: "/x", Body: "b", Header: map[string]string{
 				"Authorization": "", "Content-Type": "text/plain", "Accept": "text/event-stream",
 				"User-Agent": "me", "X-Many": "1|2", "Traceparent": "",
+			}},
+		},
+		{
+			name: "an empty body is posted",
+			call: wire.Call{Path: "/x", Body: []byte{}},
+			want: seen{Method: "POST", Path: "/x", Header: map[string]string{
+				"Authorization": "", "Content-Type": "application/json", "Accept": "application/json",
+				"User-Agent": "mellea-go", "X-Many": "", "Traceparent": "",
 			}},
 		},
 		{
@@ -134,7 +143,7 @@ func TestReadAll(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "Application/JSON; charset=utf-8")
-		w.Header().Set("X-Request-Id", "req_1")
+		w.Header().Set("X-Request-ID", "req_1")
 		w.WriteHeader(http.StatusAccepted)
 		io.WriteString(w, strings.Repeat("x", 100_000))
 	})

@@ -66,8 +66,7 @@ func ExampleStatusError() {
 	}
 	defer client.CloseIdleConnections()
 	_, err = client.Do(context.Background(), wire.Call{Path: "/chat/completions", Body: []byte("{}")})
-	var status *wire.StatusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*wire.StatusError](err); ok {
 		fmt.Println(strings.ReplaceAll(err.Error(), srv.URL, "http://server"))
 		fmt.Println(status.Message)
 	}

@@ -12,8 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/mellea-go/mellea/internal/wire"
 	"go.uber.org/goleak"
+
+	"github.com/mellea-go/mellea/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -53,11 +53,12 @@ type Response struct {
 func (r *Response) begin(res *http.Response) {
 	r.Status, r.Header, r.res = res.StatusCode, res.Header, res
 	r.read, r.err = 0, nil
+	r.first, r.last = time.Time{}, time.Time{} // not those of an error reply that was retried
 }
 
 // Format prints status and target, whatever the verb: a reply holds prompts.
 func (r *Response) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "wire.Response{%d %s}", r.Status, r.Target())
+	_, _ = fmt.Fprintf(f, "wire.Response{%d %s}", r.Status, r.Target())
 }
 
 // Target returns scheme://host/path of the call, which is all of its address that may be shown.
@@ -172,7 +173,7 @@ func (r *Response) readAll(limit int64) error {
 			r.body.Truncate(int(limit))
 			r.err = r.tooLong(limit)
 			return r.err
-		case err == io.EOF:
+		case err == io.EOF: //nolint:errorlint // a wrapped one is not the end of the reply
 			return nil
 		case err != nil:
 			return err
@@ -218,7 +219,7 @@ func (r *Response) StreamError(data []byte) *StatusError {
 func (r *Response) endTry() {
 	if r.res != nil {
 		r.drain()
-		r.res.Body.Close()
+		_ = r.res.Body.Close()
 		r.res = nil
 	}
 }
@@ -244,8 +245,13 @@ func (r *Response) drain() {
 // end is drained briefly (16 KiB, 50 ms), so that its connection can be used again, unless the context has
 // ended. Close may be called twice, and returns nil.
 func (r *Response) Close() error {
+	r.release()
+	return nil
+}
+
+func (r *Response) release() {
 	if r.closed {
-		return nil
+		return
 	}
 	r.endTry()
 	r.closed = true
@@ -254,5 +260,4 @@ func (r *Response) Close() error {
 	PutBuffer(r.body)
 	putWindow(r.window)
 	r.body, r.window = nil, nil
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -55,7 +56,7 @@ func TestRetry(t *testing.T) {
 		waits   []wait
 		want    int // final status; 0 is a TransportError
 	}{
-		{"500 then 200", []answer{{status: 500}, {status: 200}}, wire.RetryPolicy{}, []wait{first}, 200},
+		{"500 then 200", []answer{{status: 500, body: "sorry"}, {status: 200}}, wire.RetryPolicy{}, []wait{first}, 200},
 		{"529 and 503 then 200", []answer{{status: 529}, {status: 503}, {status: 200}}, wire.RetryPolicy{}, []wait{first, second}, 200},
 		{"429 to the end", []answer{{status: 429}}, wire.RetryPolicy{}, []wait{first, second}, 429},
 		{"closed without a reply then 200", []answer{{}, {status: 200}}, wire.RetryPolicy{}, []wait{first}, 200},
@@ -95,13 +96,16 @@ func TestRetry(t *testing.T) {
 					SetHeaders: func(func(string, string)) { headers++ },
 				}
 				res, err := c.Do(t.Context(), call)
-				switch {
-				case tt.want == 200:
+				switch tt.want {
+				case 200:
 					if err != nil {
 						t.Fatal(err)
 					}
+					if !res.FirstRead().IsZero() {
+						t.Errorf("got first read at %v before reading, want that of no try", res.FirstRead())
+					}
 					discard(t, res)
-				case tt.want == 0:
+				case 0:
 					if as[*wire.TransportError](t, err); !errors.Is(err, io.EOF) {
 						t.Errorf("got %v, want io.EOF within", err)
 					}
@@ -238,7 +242,7 @@ func TestIdle(t *testing.T) {
 				call := tt.call
 				call.Path = "/chat"
 				start := time.Now()
-				lines, err := 0, error(nil)
+				lines := 0
 				res, err := c.Do(t.Context(), call)
 				if err == nil {
 					in := res.NDJSON()

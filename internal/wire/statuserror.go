@@ -83,7 +83,8 @@ func (e *StatusError) fill(doc any, depth int) {
 // parseStreamError is ParseStatusError for data inside a stream: nil unless data has an error of its own.
 func parseStreamError(status int, h http.Header, data []byte) *StatusError {
 	var doc map[string]any
-	if json.Unmarshal(data, &doc) != nil || doc["error"] == nil && doc["errors"] == nil {
+	_ = json.Unmarshal(data, &doc) // what is not an object has no error in it
+	if doc["error"] == nil && doc["errors"] == nil {
 		return nil
 	}
 	e := &StatusError{Status: status, RequestID: requestID(h), ContentType: mediaType(h)}
