@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/requirement"
@@ -21,11 +23,17 @@ func (s Scope) sample(ctx context.Context, c Call) (Result, error) {
 	if plan.Budget < 1 {
 		return Result{Selected: -1, Sampled: true}, &sampling.BudgetError{Budget: plan.Budget}
 	}
+	// What the model is shown are the texts as written, for the component to fill in; what is checked, and what a judge
+	// reads, has its variables filled in here.
+	checked, err := expanded(c.Component, c.Requirements)
+	if err != nil {
+		return Result{Selected: -1, Sampled: true}, err
+	}
 	var res Result
-	_, err := hookpoint.Sampling.Do(ctx, s.Set, hookpoint.SamplingStart{Session: s.Session, Kind: c.Component.Kind(),
+	_, err = hookpoint.Sampling.Do(ctx, s.Set, hookpoint.SamplingStart{Session: s.Session, Kind: c.Component.Kind(),
 		Strategy: plan.Name, Budget: plan.Budget, Parallel: max(plan.Parallel, 1), Requirements: c.Requirements.Len()},
 		func(ctx context.Context, start hookpoint.SamplingStart) (hookpoint.SamplingEnd, error) {
-			l := &loop{scope: s, call: c, name: plan.Name, budget: start.Budget}
+			l := &loop{scope: s, call: c, checked: checked, name: plan.Name, budget: start.Budget}
 			err := l.run(ctx, start.Parallel)
 			res = l.result()
 			if err == nil && res.Selected >= 0 && hookpoint.SamplingSelect.Active(s.Set) {
@@ -43,10 +51,11 @@ func (s Scope) sample(ctx context.Context, c Call) (Result, error) {
 
 // loop is the state of one Sampling operation. Attempts of a parallel strategy share it.
 type loop struct {
-	scope  Scope
-	call   Call
-	name   string
-	budget int
+	scope   Scope
+	call    Call
+	checked requirement.Requirements
+	name    string
+	budget  int
 
 	mu       sync.Mutex
 	started  int
@@ -133,7 +142,7 @@ func (l *loop) attempt(ctx context.Context, step sampling.Step, n int) (try, req
 	if err != nil || t.parse != nil {
 		return t, requirement.Results{}, err
 	}
-	results, err := l.scope.validate(ctx, validation{requirements: l.call.Requirements, options: l.call.Options,
+	results, err := l.scope.validate(ctx, validation{requirements: l.checked, options: l.call.Options,
 		message: t.reply.Message, input: t.input, history: step.History, iteration: n})
 	return t, results, err
 }
@@ -215,4 +224,23 @@ func failureReason(res Result) string {
 		reason += "; " + r
 	}
 	return reason
+}
+
+// expanded fills the variables of a component into the descriptions of requirements.
+func expanded(c component.Component, reqs requirement.Requirements) (requirement.Requirements, error) {
+	x, ok := c.(component.Expander)
+	if !ok || reqs.Len() == 0 {
+		return reqs, nil
+	}
+	all := reqs.Slice()
+	for i, r := range all {
+		text, err := x.Expand(r.Description())
+		if err != nil {
+			return reqs, err
+		}
+		if text != r.Description() {
+			all[i] = r.Describe(text)
+		}
+	}
+	return content.ListOf(all...), nil
 }
