@@ -213,7 +213,7 @@ func recordGeneration(g backend.Generation) generation {
 func (r *Recorder) record(ctx context.Context, e *exchange, req backend.Request) {
 	info := r.describe(ctx, e.Generation)
 	var err error
-	e.Request, err = recordRequest(req, cmp.Or(e.Generation.Model, info.Model))
+	e.Request, err = recordRequest(req, cmp.Or(info.Model, e.Generation.Model))
 	var line []byte
 	if err == nil {
 		line, err = encodeLine(e)
