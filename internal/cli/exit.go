@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/mellea-go/mellea"
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/sampling"
+)
+
+// The exit codes of all commands. A command that a signal ended returns 128 and the signal's number: 130 or 143.
+const (
+	ExitDone     = 0 // it did what was asked
+	ExitUnmet    = 1 // the result does not meet its requirements
+	ExitUsage    = 2 // the command line or a setting cannot work
+	ExitFailed   = 3 // the backend, the time or a file
+	ExitRejected = 4 // a guard denied a call
+)
+
+// Interrupted is the cause of a context that a signal ended. Pass it to the cancel function of the context that [Run]
+// is given.
+type Interrupted struct {
+	// Signal is the signal's number.
+	Signal int
+	name   string
+}
+
+func (e *Interrupted) Error() string {
+	if e.name == "" {
+		return "interrupted"
+	}
+	return e.name
+}
+
+// usageError is a command line that cannot work.
+type usageError struct {
+	text string
+	err  error // may be nil
+}
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitCode returns the exit code for the error of a command that ran under ctx.
+func exitCode(ctx context.Context, err error) int {
+	if err == nil {
+		return ExitDone
+	}
+	if signal, ok := errors.AsType[*Interrupted](context.Cause(ctx)); ok {
+		return 128 + signal.Signal
+	}
+	var (
+		unmet    *mellea.UnmetError
+		rejected *hook.Rejection
+		file     *fs.PathError
+	)
+	switch {
+	case errors.As(err, &unmet):
+		return ExitUnmet
+	case errors.As(err, &rejected):
+		return ExitRejected
+	case errors.As(err, &file):
+		return ExitFailed
+	case isUsage(err):
+		return ExitUsage
+	default:
+		return ExitFailed
+	}
+}
+
+// isUsage reports whether the user can mend err by another command line or setting.
+func isUsage(err error) bool {
+	var (
+		usage    *usageError
+		option   *mellea.UsageError
+		value    *backend.OptionError
+		template *component.TemplateError
+		budget   *sampling.BudgetError
+		failure  *backend.Error
+	)
+	switch {
+	case errors.As(err, &usage), errors.As(err, &option), errors.As(err, &value), errors.As(err, &budget):
+		return true
+	case errors.As(err, &failure):
+		return failure.Code == backend.CodeConfiguration || failure.Code == backend.CodeUnsupported
+	default:
+		// Behind a backend's error, because a variable may be an output that failed.
+		return errors.As(err, &template)
+	}
+}
+
+// describe returns the one line that tells the user of err: what is wrong and what to do. secrets are kept out of what
+// a server said.
+func describe(err error, secrets ...string) string {
+	var (
+		template *component.TemplateError
+		failure  *backend.Error
+	)
+	text := err.Error()
+	switch {
+	case errors.As(err, &template) && template.Variable != "" && template.Err == nil:
+		text = "template " + template.Template + ": " + template.Reason + ": give it with --var " + template.Variable + "=VALUE"
+	case errors.As(err, &failure) && failure.Message != "":
+		text += "; the server says: " + clip(failure.Message)
+	}
+	for _, s := range secrets {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "***")
+		}
+	}
+	return oneLine(strings.TrimPrefix(text, "mellea: "))
+}
+
+// clip bounds what a server says, which may be a page.
+func clip(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// Main runs the command of this process and returns its exit code.
+//
+// The first SIGINT or SIGTERM cancels what runs, so that it ends in order and telemetry is flushed. The second one ends
+// the process as if nobody had listened.
+func Main() int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	listener := make(chan struct{})
+	go func() {
+		defer close(listener)
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(interrupted(s))
+		case <-done:
+			signal.Stop(signals)
+		}
+	}()
+	defer func() {
+		close(done)
+		<-listener
+	}()
+	return Run(ctx, System{
+		Stdin:   os.Stdin,
+		Stdout:  Output{Writer: os.Stdout, Terminal: terminal(os.Stdout)},
+		Stderr:  Output{Writer: os.Stderr, Terminal: terminal(os.Stderr)},
+		Environ: os.Environ(),
+	}, os.Args[1:]...)
+}
+
+// terminal reports whether f is a terminal that understands escape sequences.
+func terminal(f *os.File) bool {
+	if !term.IsTerminal(int(f.Fd())) {
+		return false
+	}
+	// A Windows console understands them only where it was told to; Windows Terminal, which sets this, always does.
+	return runtime.GOOS != "windows" || os.Getenv("WT_SESSION") != ""
+}
+
+// interrupted returns the cause for a signal.
+func interrupted(s os.Signal) error {
+	if n, ok := s.(syscall.Signal); ok {
+		return &Interrupted{Signal: int(n), name: s.String()}
+	}
+	return &Interrupted{Signal: int(syscall.SIGINT), name: s.String()}
+}
