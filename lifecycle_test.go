@@ -227,7 +227,9 @@ func TestRejectionInAnyRoleClosesEverything(t *testing.T) {
 		point   string // the innermost that ends as rejected
 	}{
 		{"component guard", hookpoint.Component.Guard(func(_ context.Context, p hookpoint.ComponentStart) (hookpoint.ComponentStart, error) { return p, deny }), "component"},
-		{"generation guard", hookpoint.Generation.Guard(func(_ context.Context, p hookpoint.GenerationStart) (hookpoint.GenerationStart, error) { return p, deny }), "generation"},
+		{"generation guard", hookpoint.Generation.Guard(func(_ context.Context, p hookpoint.GenerationStart) (hookpoint.GenerationStart, error) {
+			return p, deny
+		}), "generation"},
 		{"generation check", hookpoint.Generation.Check(func(context.Context, hookpoint.GenerationStart) error { return deny }), "generation"},
 		{"generation review", hookpoint.Generation.Review(func(_ context.Context, _ hookpoint.GenerationStart, p hookpoint.GenerationEnd) (hookpoint.GenerationEnd, error) {
 			return p, deny
