@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/ollama"
+	"github.com/mellea-go/mellea/backend/openai"
+	"github.com/mellea-go/mellea/backend/replay"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/integration/components"
 	"github.com/mellea-go/mellea/schema"
@@ -118,6 +121,88 @@ func TestOllama(t *testing.T) {
 			t.Errorf("error = %v, want a 400 that says the model has no tools", err)
 		}
 	})
+}
+
+// TestOpenAIDialect runs the OpenAI backend against the same server's imitation of that API.
+func TestOpenAIDialect(t *testing.T) {
+	server := components.StartOllama(t)
+	b := openai.New(openai.WithBaseURL(server.URL+"/v1"), openai.WithAPIKey(""), openai.WithModel(server.Model),
+		openai.WithMaxTokensField("max_tokens"))
+
+	t.Run("counts as the server reports", func(t *testing.T) {
+		raw := rawOllama(t, server, capital)
+		for _, req := range []backend.Request{question(capital), streamed(question(capital))} {
+			got := generate(t, b, req)
+			if got.Message.Text() != raw.Message.Content {
+				t.Errorf("text = %q, want %q", got.Message.Text(), raw.Message.Content)
+			}
+			want := content.Usage{InputTokens: raw.PromptEvalCount, OutputTokens: raw.EvalCount}
+			if want.Total() == 0 || got.Generation.Usage != want {
+				t.Errorf("usage = %+v, want %+v", got.Generation.Usage, want)
+			}
+			if diff := cmp.Diff([]string{raw.DoneReason}, got.Generation.FinishReasons.Slice()); diff != "" {
+				t.Errorf("finish reasons (-want +got):\n%s", diff)
+			}
+			if got.Generation.ResponseID == "" || got.Generation.ResponseModel != raw.Model {
+				t.Errorf("response %q of model %q, want an id and %q", got.Generation.ResponseID, got.Generation.ResponseModel, raw.Model)
+			}
+		}
+	})
+
+	testStream(t, b)
+	testFormat(t, b)
+	testCancel(t, b)
+
+	t.Run("unknown model", func(t *testing.T) {
+		out, err := b.Generate(t.Context(), backend.Request{
+			Messages: content.NewMessages(content.User("hi")),
+			Options:  backend.Options{}.WithModel("no-such-model"),
+		})
+		if err == nil {
+			err = out.Wait(t.Context())
+		}
+		var e *backend.Error
+		if !errors.As(err, &e) || e.Status != http.StatusNotFound || !strings.Contains(e.Remedy, "no-such-model") {
+			t.Errorf("error = %v, want a 404 that names the model", err)
+		}
+	})
+}
+
+// TestReplayOfARealModel records real generations and replays them with the server gone.
+func TestReplayOfARealModel(t *testing.T) {
+	server := components.StartOllama(t)
+	path := filepath.Join(t.TempDir(), "recording.jsonl")
+	rec, err := replay.RecordFile(ollama.New(ollama.WithBaseURL(server.URL)), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, piecewise := question(capital), streamed(question(essay))
+	wants := []backend.Reply{generate(t, rec, whole), generate(t, rec, piecewise)}
+	if err := rec.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	b, err := replay.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := b.Info(t.Context()); info.Model != server.Model || info.Provider != "ollama" || err != nil {
+		t.Errorf("Info() = %+v, %v, want the recorded model", info, err)
+	}
+	for i, req := range []backend.Request{whole, piecewise} {
+		got := generate(t, b, req)
+		want := wants[i]
+		if !got.Message.Equal(want.Message) || want.Message.Text() == "" {
+			t.Errorf("replayed %q, want %q", got.Message.Text(), want.Message.Text())
+		}
+		if got.Generation.Usage != want.Generation.Usage || got.Generation.Chunks != want.Generation.Chunks {
+			t.Errorf("replayed %+v in %d chunks, want %+v in %d", got.Generation.Usage, got.Generation.Chunks,
+				want.Generation.Usage, want.Generation.Chunks)
+		}
+	}
+	if left := b.Unused(); len(left) > 0 {
+		t.Errorf("Unused() = %v, want none", left)
+	}
 }
 
 // rawReply is what the server itself says of a reply.

@@ -3,6 +3,9 @@ package ollama
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mellea-go/mellea/backend"
@@ -67,11 +70,11 @@ func failStatus(e *backend.Error, s *wire.StatusError) error {
 func remedyFor(status int, message string) string {
 	has := func(part string) bool { return strings.Contains(message, part) }
 	switch {
-	case status == 401:
+	case status == http.StatusUnauthorized:
 		return "this model or server needs an account: sign in with `ollama signin`, or put credentials into the base URL"
-	case status == 404:
+	case status == http.StatusNotFound:
 		return "the server does not know this path: is it Ollama? check OLLAMA_HOST or the base URL"
-	case status == 429, status == 503:
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return "the server is busy: ask for less at a time, or raise OLLAMA_MAX_QUEUE or OLLAMA_NUM_PARALLEL"
 	case has("does not support tools"):
 		return "this model cannot call tools: choose one that can, or offer none"
@@ -81,7 +84,7 @@ func remedyFor(status int, message string) string {
 		return "this model only embeds: choose one that chats"
 	case has("more system memory"), has("out of memory"):
 		return "the model does not fit into memory: choose a smaller one or a smaller context window"
-	case status >= 500:
+	case status >= http.StatusInternalServerError:
 		return "the server's log (`ollama serve`, or the service's journal) says more"
 	}
 	return ""
@@ -90,7 +93,7 @@ func remedyFor(status int, message string) string {
 // noModel completes the error of a request whose model the server does not have.
 func noModel(err error, model string) error {
 	var e *backend.Error
-	if errors.As(err, &e) && e.Status == 404 && strings.Contains(e.Message, "model") {
+	if errors.As(err, &e) && e.Status == http.StatusNotFound && strings.Contains(e.Message, "model") {
 		e.Code, e.Remedy = codeNoModel, pullRemedy(model)
 	}
 	return err
@@ -105,27 +108,44 @@ func pullRemedy(model string) string {
 	return "the model is not installed: `ollama pull " + model + "`"
 }
 
-// malformed says that a reply is not what the API promises. It holds nothing of the reply.
+// invalid is a reply that is not what the API promises, or not all of it. It holds nothing of the reply.
+func invalid(op string, resp *wire.Response, remedy string) error {
+	return &backend.Error{Provider: provider, Op: op, Code: backend.CodeInvalidResponse, RequestID: resp.RequestID(), Remedy: remedy}
+}
+
 func malformed(op string, resp *wire.Response) error {
-	return &backend.Error{Provider: provider, Op: op, Status: resp.Status, Code: backend.CodeInvalidResponse,
-		RequestID: resp.RequestID(), Remedy: "the reply is not what Ollama's API promises: is it Ollama? check OLLAMA_HOST or the base URL"}
+	return invalid(op, resp, "the reply is not what Ollama's API promises: is it Ollama? check OLLAMA_HOST or the base URL")
 }
 
 // cutOff says that a stream ended before its last line.
 func cutOff(resp *wire.Response) error {
-	return &backend.Error{Provider: provider, Op: opChat, Status: resp.Status, Code: backend.CodeInvalidResponse,
-		RequestID: resp.RequestID(), Remedy: "the reply ended before it was complete: the server, or a proxy in between, gave up; its log says more"}
+	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeInvalidResponse, RequestID: resp.RequestID(),
+		Remedy: "the reply ended before it was complete: the server, or a proxy in between, gave up; its log says more",
+		Err:    io.ErrUnexpectedEOF}
+}
+
+// broken is a failure to read a reply that had begun.
+func broken(resp *wire.Response, err error) error {
+	err = fail(opChat, err)
+	var e *backend.Error
+	if errors.As(err, &e) {
+		e.RequestID = resp.RequestID()
+	}
+	return err
 }
 
 // failStream makes an error of an error object inside a reply that began with status 200.
 func failStream(s *wire.StatusError) error {
+	if status, err := strconv.Atoi(s.Code); err == nil && status >= 400 && status < 600 {
+		s.Status, s.Code = status, "" // it came too late for the header
+	}
 	e := &backend.Error{Provider: provider, Op: opChat, Err: s}
 	failStatus(e, s)
 	if e.Code == "" {
 		e.Code = codeStream
 	}
 	if e.Remedy == "" {
-		e.Remedy = remedyFor(500, s.Message)
+		e.Remedy = remedyFor(http.StatusInternalServerError, s.Message)
 	}
 	return e
 }
@@ -149,9 +169,9 @@ func misconfigured(remedy string) error {
 // retryReason is the word for why an attempt was made again.
 func retryReason(r wire.Retry) string {
 	switch {
-	case r.Status == 429:
+	case r.Status == http.StatusTooManyRequests:
 		return "rate_limit"
-	case r.Status >= 500:
+	case r.Status >= http.StatusInternalServerError:
 		return "server_error"
 	case errors.Is(r.Err, context.DeadlineExceeded):
 		return "timeout"

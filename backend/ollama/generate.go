@@ -3,6 +3,7 @@ package ollama
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -18,8 +19,12 @@ type chat struct {
 	b      *Backend
 	body   *bytes.Buffer // all but the model and the closing brace
 	stream bool
+	stops  bool // the request has stop sequences, which may leave nothing of a reply
 	idle   time.Duration
-	calls  int // tool calls so far
+
+	begun bool // a message has come, if only an empty one
+	some  bool // text, reasoning or a tool call has come
+	calls int  // tool calls so far
 }
 
 // Generate starts one generation, as [backend.Backend] says. A part of a message or an option that Ollama cannot take
@@ -35,7 +40,8 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	if picked := b.picked.Load(); picked != nil && sent.Model() == "" {
 		sent = sent.WithModel(*picked)
 	}
-	c := &chat{b: b, body: wire.GetBuffer(), stream: sent.Stream(), idle: backend.DefaultStreamTimeout}
+	c := &chat{b: b, body: wire.GetBuffer(), stream: sent.Stream(), stops: sent.Has(backend.NeutralStop),
+		idle: backend.DefaultStreamTimeout}
 	if d, ok := sent.StreamTimeout(); ok {
 		c.idle = d
 	}
@@ -85,7 +91,12 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 	}
 	resp, err := c.b.client.Do(ctx, call)
 	if err != nil {
-		return noModel(fail(opChat, err), g.Model)
+		err = noModel(fail(opChat, err), g.Model)
+		var e *backend.Error
+		if errors.As(err, &e) {
+			g.RequestID = e.RequestID
+		}
+		return err
 	}
 	defer resp.Close()
 	g.RequestID = resp.RequestID()
@@ -101,7 +112,7 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 func (c *chat) readWhole(resp *wire.Response, d *decoder, w *backend.Writer) error {
 	body, err := resp.ReadAll(0)
 	if err != nil {
-		return fail(opChat, err)
+		return broken(resp, err)
 	}
 	if err := c.add(resp, d, w, body); err != nil {
 		return err
@@ -109,7 +120,7 @@ func (c *chat) readWhole(resp *wire.Response, d *decoder, w *backend.Writer) err
 	if !d.done {
 		return cutOff(resp)
 	}
-	return nil
+	return c.verdict(resp, d)
 }
 
 func (c *chat) readStream(resp *wire.Response, d *decoder, w *backend.Writer) error {
@@ -120,13 +131,13 @@ func (c *chat) readStream(resp *wire.Response, d *decoder, w *backend.Writer) er
 		case err == io.EOF:
 			return cutOff(resp)
 		case err != nil:
-			return fail(opChat, err)
+			return broken(resp, err)
 		}
 		if err := c.add(resp, d, w, line); err != nil {
 			return err
 		}
 		if d.done {
-			return nil
+			return c.verdict(resp, d)
 		}
 	}
 }
@@ -143,7 +154,8 @@ func (c *chat) add(resp *wire.Response, d *decoder, w *backend.Writer, object []
 		}
 		return malformed(opChat, resp)
 	}
-	if !d.message && !(c.stream && d.done) {
+	c.begun = c.begun || d.message
+	if !d.message && !(d.done && c.begun) {
 		return malformed(opChat, resp)
 	}
 	w.Reasoning(at, d.reasoning)
@@ -155,7 +167,9 @@ func (c *chat) add(resp *wire.Response, d *decoder, w *backend.Writer, object []
 		}
 		c.calls++
 	}
-	if len(d.reasoning) == 0 && len(d.text) == 0 && len(d.calls) == 0 {
+	if some := len(d.reasoning)+len(d.text)+len(d.calls) > 0; some {
+		c.some = true
+	} else {
 		w.Other(at)
 	}
 	g := w.Generation()
@@ -170,6 +184,17 @@ func (c *chat) add(resp *wire.Response, d *decoder, w *backend.Writer, object []
 		}
 	}
 	return nil
+}
+
+// verdict judges a reply that arrived whole.
+func (c *chat) verdict(resp *wire.Response, d *decoder) error {
+	switch {
+	case c.some || c.stops:
+		return nil
+	case string(d.reason) == "length":
+		return invalid(opChat, resp, "the reply is empty because it reached its bound: allow more tokens, or a larger context window")
+	}
+	return invalid(opChat, resp, "the reply is empty: try again or change the request")
 }
 
 // finishReason is the server's, but for a reply with tool calls: the server calls that a stop.

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ func (b *Backend) Installed(ctx context.Context, name string) (Model, error) {
 			return m, nil
 		}
 	}
-	return Model{}, &backend.Error{Provider: provider, Op: "info", Status: 404, Code: codeNoModel, Remedy: pullRemedy(name)}
+	return Model{}, &backend.Error{Provider: provider, Op: "info", Status: http.StatusNotFound, Code: codeNoModel, Remedy: pullRemedy(name)}
 }
 
 // fullName writes a model's name as the registry does: defaults of host, namespace and tag made explicit.
@@ -91,7 +92,7 @@ func (b *Backend) Version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if reply.Version == "" {
-		return "", &backend.Error{Provider: provider, Op: "info", Status: 200, Code: backend.CodeInvalidResponse,
+		return "", &backend.Error{Provider: provider, Op: "info", Code: backend.CodeInvalidResponse,
 			Remedy: "what answers there is not Ollama: check OLLAMA_HOST or the base URL"}
 	}
 	return reply.Version, nil

@@ -105,6 +105,16 @@ func TestLengthIsAFinishReason(t *testing.T) {
 	}
 }
 
+func TestAStopSequenceMayLeaveNothing(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, `[]`, answer(`{"message":{"content":""},"done":true,"done_reason":"stop","eval_count":1}`))
+	req := ask("hi")
+	req.Options = req.Options.WithStop("\n")
+	if got, err := generate(t, f.backend(), req); err != nil || got.Message.Text() != "" {
+		t.Errorf("reply = %q, %v, want an empty one", got.Message.Text(), err)
+	}
+}
+
 // wantError checks the fields of an *backend.Error that are set in want, and that its text holds parts.
 func wantError(t *testing.T, err error, want backend.Error, parts ...string) {
 	t.Helper()
@@ -164,18 +174,25 @@ func TestErrors(t *testing.T) {
 		{name: "redirect", chat: status(307, ``, "Location", "http://elsewhere.example/api/chat"),
 			want: backend.Error{Status: 307, Code: backend.CodeRedirect}, says: "elsewhere.example"},
 		{name: "web page", chat: status(200, `<html>SECRET</html>`, "Content-Type", "text/html"), want: backend.Error{Code: backend.CodeInvalidResponse}, says: "web page"},
-		{name: "not JSON", chat: status(200, `SECRET`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
-		{name: "no message", chat: status(200, `{"done":true}`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
-		{name: "text that is a number", chat: status(200, `{"message":{"content":1},"done":true}`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
-		{name: "negative usage", chat: status(200, `{"message":{"content":"a"},"done":true,"eval_count":-1}`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
-		{name: "trailing garbage", chat: status(200, plainReply+`SECRET`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
-		{name: "not done", chat: status(200, begun), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}, says: "before it was complete"},
-		{name: "empty", chat: status(200, ``), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
+		{name: "not JSON", chat: status(200, `SECRET`), want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "no message", chat: status(200, `{"done":true}`), want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "text that is a number", chat: status(200, `{"message":{"content":1},"done":true}`), want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "negative usage", chat: status(200, `{"message":{"content":"a"},"done":true,"eval_count":-1}`), want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "trailing garbage", chat: status(200, plainReply+`SECRET`), want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "not done", chat: status(200, begun), want: backend.Error{Code: backend.CodeInvalidResponse}, says: "before it was complete"},
+		{name: "empty", chat: status(200, ``), want: backend.Error{Code: backend.CodeInvalidResponse}},
 		{name: "error in a 200", chat: status(200, `{"error":"SECRET"}`), want: backend.Error{Status: 200, Code: "stream_error", Message: "SECRET"}},
+		{name: "empty reply", chat: status(200, `{"message":{"content":""},"done":true,"done_reason":"stop"}`),
+			want: backend.Error{Code: backend.CodeInvalidResponse}, says: "is empty"},
+		{name: "no room for a reply", chat: status(200, `{"message":{"content":""},"done":true,"done_reason":"length"}`),
+			want: backend.Error{Code: backend.CodeInvalidResponse}, says: "more tokens"},
+		{name: "late status", chat: status(200, `{"error":"SECRET","status":503}`), want: backend.Error{Status: 503, Code: "stream_error"}, says: "busy"},
 		{name: "error in a stream", stream: true, chat: answer(begun, `{"error":"out of memory SECRET"}`),
 			want: backend.Error{Status: 200, Code: "stream_error", Message: "out of memory SECRET"}, says: "smaller"},
-		{name: "truncated stream", stream: true, chat: answer(begun), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}, says: "before it was complete"},
-		{name: "malformed line", stream: true, chat: answer(begun, `{"message":SECRET}`), want: backend.Error{Status: 200, Code: backend.CodeInvalidResponse}},
+		{name: "stream without a message", chat: status(200, `{"model":"m","done":false}`+"\n"+`{"done":true}`),
+			want: backend.Error{Code: backend.CodeInvalidResponse}},
+		{name: "truncated stream", stream: true, chat: answer(begun), want: backend.Error{Code: backend.CodeInvalidResponse}, says: "before it was complete"},
+		{name: "malformed line", stream: true, chat: answer(begun, `{"message":SECRET}`), want: backend.Error{Code: backend.CodeInvalidResponse}},
 		{name: "cut off line", stream: true, chat: func(w http.ResponseWriter, r *http.Request) {
 			answer(begun)(w, r)
 			io.WriteString(w, `{"message":{"con`)
