@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -246,6 +247,27 @@ func (v *instruction) filled() (*InstructionData, error) {
 	d.Examples = x.all("example", d.Examples)
 	d.OutputPrefix = x.one("output prefix", d.OutputPrefix)
 	return &d, x.err
+}
+
+// Variables iterates over the names of the variables, sorted, and their values as text; an output that is not done has
+// none yet. The values are content.
+func (i Instruction) Variables() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		vars := i.get().vars
+		for _, name := range slices.Sorted(maps.Keys(vars)) {
+			text := ""
+			switch v := vars[name].(type) {
+			case nil:
+			case *backend.Output:
+				text, _ = outputText(v)
+			default:
+				text = fmt.Sprint(v)
+			}
+			if !yield(name, text) {
+				return
+			}
+		}
+	}
 }
 
 // Expand returns text with the variables filled in, or text itself when there are none.

@@ -77,6 +77,31 @@ func TestNilVarsMakeTextLiteral(t *testing.T) {
 	}
 }
 
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	c := component.NewInstruction("D").WithVars(map[string]any{
+		"b": 90 * time.Second, "a": "x", "none": nil, "out": output(t, "made", nil), "later": running(t),
+	})
+	got := map[string]string{}
+	var names []string
+	for name, value := range c.Variables() {
+		names = append(names, name)
+		got[name] = value
+	}
+	if diff := cmp.Diff([]string{"a", "b", "later", "none", "out"}, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "x", "b": "1m30s", "later": "", "none": "", "out": "made"}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	for range c.Variables() {
+		break
+	}
+	for name := range component.NewInstruction("D").Variables() {
+		t.Errorf("got a variable %q of an instruction without any", name)
+	}
+}
+
 func TestExpand(t *testing.T) {
 	t.Parallel()
 	plain := component.NewInstruction("D")
