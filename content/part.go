@@ -59,7 +59,7 @@ func (e *MediaError) Error() string { return fmt.Sprintf("content: %s: %s", e.Ki
 // NewImage returns an image of data, whose type (PNG, JPEG, GIF or WebP) is read from its first bytes. It returns a
 // *[MediaError] for anything else.
 func NewImage(data []byte) (Image, error) {
-	mime := ""
+	var mime string
 	switch {
 	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
 		mime = "image/png"

@@ -174,7 +174,7 @@ func within[T any](ctx context.Context, who *installation, s *Set, f func(contex
 			r.err = ctx.Err()
 		}
 	}
-	if context.Cause(ctx) == errTimedOut && plain(r.err) {
+	if context.Cause(ctx) == errTimedOut && plain(r.err) { //nolint:errorlint // this package's own value, by identity
 		r.err = errTimedOut // however f put it
 	}
 	return r.value, r.err
@@ -182,7 +182,7 @@ func within[T any](ctx context.Context, who *installation, s *Set, f func(contex
 
 // plain reports whether err is an error that f returned for no reason this package knows.
 func plain(err error) bool {
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // this package's own value, by identity
 	case nil, *crash, *forbiddenEdit:
 		return false
 	}
@@ -197,7 +197,7 @@ func (o *operation[Pre, Post]) judge(ctx context.Context, who *installation, err
 	}
 	r := &Rejection{Point: o.point.name, Plugin: who.Plugin()}
 	open := false
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // this package's own value, by identity
 	case *crash:
 		r.Code, r.Err, open = CodePanic, ErrPanicked, who.failOpen
 		o.set.failed(ctx, who, Failure{Err: ErrPanicked, Panic: e.value, Stack: e.stack})
@@ -205,14 +205,14 @@ func (o *operation[Pre, Post]) judge(ctx context.Context, who *installation, err
 		r.Code, r.Err = CodeForbiddenEdit, e.err
 		o.set.failed(ctx, who, Failure{Err: e.err})
 	default:
-		if err == errTimedOut {
+		if err == errTimedOut { //nolint:errorlint // this package's own value, by identity
 			r.Code, r.Err, open = CodeTimeout, context.DeadlineExceeded, who.failOpen
 			o.set.failed(ctx, who, Failure{Err: context.DeadlineExceeded})
 			break
 		}
 		if reject, ok := rejected(err); ok {
 			r.Code, r.Reason, r.Err = reject.Code, reject.Reason, reject.Err
-			if err != error(reject) {
+			if err != error(reject) { //nolint:errorlint // this package's own value, by identity
 				r.Err = err
 			}
 			break

@@ -37,8 +37,8 @@ func walk(t *testing.T, typ reflect.Type, path string, seen []reflect.Type) {
 	case reflect.Array:
 		walk(t, typ.Elem(), path+"[]", append(seen, typ))
 	case reflect.Struct:
-		for i := range typ.NumField() {
-			if f := typ.Field(i); f.IsExported() {
+		for f := range typ.Fields() {
+			if f.IsExported() {
 				walk(t, f.Type, path+"."+f.Name, append(seen, typ))
 			}
 		}

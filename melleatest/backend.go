@@ -104,7 +104,7 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	}
 	g := backend.Generation{Provider: b.info.Provider, Model: model, ServerAddress: b.info.ServerAddress,
 		ServerPort: b.info.ServerPort, InProcess: b.info.InProcess, Sent: req.Options, Streaming: req.Options.Stream()}
-	return backend.Start(ctx, req, g, func(ctx context.Context, w *backend.Writer) error { return r.produce(ctx, w) }), nil
+	return backend.Start(ctx, req, g, r.produce), nil
 }
 
 func (r Reply) produce(ctx context.Context, w *backend.Writer) error {

@@ -33,14 +33,14 @@ type recorderKey struct{}
 type operationKey struct{}
 
 // NewRecorder returns a Recorder that fails the test, when it ends, for each operation that was left open or ended
-// twice. t may be nil.
-func NewRecorder(t testing.TB) *Recorder {
+// twice. tb may be nil.
+func NewRecorder(tb testing.TB) *Recorder {
 	r := &Recorder{ops: map[int]*Operation{}}
-	if t != nil {
-		t.Cleanup(func() {
+	if tb != nil {
+		tb.Cleanup(func() {
 			for _, o := range r.Operations() {
 				if o.Ends != 1 {
-					t.Errorf("operation %d of %s ended %d times, want once", o.ID, o.Point, o.Ends)
+					tb.Errorf("operation %d of %s ended %d times, want once", o.ID, o.Point, o.Ends)
 				}
 			}
 		})

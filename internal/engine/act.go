@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
@@ -214,7 +215,7 @@ func shown(c component.Component, reqs requirement.Requirements) component.Compo
 	own := len(texts)
 	for req := range reqs.Values() {
 		if req.Shown() && req.Description() != "" {
-			texts = append(texts[:len(texts):len(texts)], req.Description())
+			texts = append(slices.Clip(texts), req.Description())
 		}
 	}
 	if len(texts) == own {

@@ -32,8 +32,7 @@ func (s Scope) parse(ctx context.Context, c Call, m content.Message) (any, error
 		func(context.Context, hookpoint.FormatStart) (hookpoint.FormatEnd, error) {
 			var err error
 			if value, err = c.Parse(m); err != nil {
-				var parse *component.ParseError
-				if !errors.As(err, &parse) {
+				if _, ok := errors.AsType[*component.ParseError](err); !ok {
 					err = &component.ParseError{Kind: c.Component.Kind(), Reason: err.Error(), Err: err}
 				}
 			}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
@@ -136,8 +137,8 @@ func (s *Session) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	_, endErr := s.op.End(end, nil)
 	err = errors.Join(err, endErr)
-	for i := len(sets) - 1; i >= 0; i-- {
-		err = errors.Join(err, sets[i].Close(ctx))
+	for _, set := range slices.Backward(sets) {
+		err = errors.Join(err, set.Close(ctx))
 	}
 	s.closeErr = err
 	close(s.closed)
