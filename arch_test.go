@@ -54,6 +54,7 @@ var architecture = []struct {
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
+	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
 	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule}},
 
 	{"sampling", slices.Concat(layer0, layer1, layer2, layer3), nil},

@@ -24,9 +24,8 @@ func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { ret
 func (discard) Shutdown(context.Context) error                             { return nil }
 
 // session opens a session over the OpenAI dialect, with tracing when traced, that is closed with the test.
-func session(tb testing.TB, url string, traced bool) *mellea.Session {
+func session(tb testing.TB, url string, traced bool, opts ...mellea.StartOption) *mellea.Session {
 	tb.Helper()
-	var opts []mellea.StartOption
 	if traced {
 		tel, err := telemetry.Setup(context.Background(), telemetry.WithTraces(true), telemetry.WithSpanExporter(discard{}),
 			telemetry.WithLookupEnv(func(string) (string, bool) { return "", false }))

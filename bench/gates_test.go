@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"context"
 	"net/http"
 	"testing"
 
+	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/hookpoint"
 )
 
 var streaming = backend.Options{}.WithStream(true)
@@ -19,11 +22,16 @@ func TestChatAllocations(t *testing.T) {
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	defer client.CloseIdleConnections()
 	traced, plain := session(t, url, true), session(t, url, false)
+	elsewhere := hookpoint.SessionReset.On(func(context.Context, hookpoint.SessionResetting) {})
+	listening := session(t, url, false, mellea.WithHooks(elsewhere))
 
 	low := testing.AllocsPerRun(200, func() { floor(t, client, url) })
 	off := testing.AllocsPerRun(200, func() { chat(t, plain) })
 	on := testing.AllocsPerRun(200, func() { chat(t, traced) })
 	t.Logf("allocations of a chat call: raw net/http %.0f, tracing off %.0f, tracing on %.0f", low, off, on)
+	if idle := testing.AllocsPerRun(200, func() { chat(t, listening) }); idle > off {
+		t.Errorf("hooks that listen elsewhere add %.0f allocations to a call, want 0", idle-off)
+	}
 	if on > most {
 		t.Errorf("a chat call with tracing on allocates %.0f times, want at most %d", on, most)
 	}

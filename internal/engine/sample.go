@@ -142,7 +142,7 @@ func (l *loop) attempt(ctx context.Context, step sampling.Step, n int) (try, req
 	if err != nil || t.parse != nil {
 		return t, requirement.Results{}, err
 	}
-	results, err := l.scope.validate(ctx, validation{requirements: l.checked, options: l.call.Options,
+	results, err := l.scope.validate(ctx, validation{requirements: l.checked, options: l.scope.judging(l.call.Options),
 		message: t.reply.Message, input: t.input, history: step.History, iteration: n})
 	return t, results, err
 }

@@ -49,6 +49,19 @@ func (s Scope) validate(ctx context.Context, v validation) (requirement.Results,
 	return end.Results, err
 }
 
+// judging returns the options of the judges of a call: those of the scope, with the call's model and seed. What else a
+// call sets is for its own generation: a high temperature or a short limit makes a poor judge.
+func (s Scope) judging(call backend.Options) backend.Options {
+	o := s.Options
+	if m := call.Model(); m != o.Model() {
+		o = o.WithModel(m)
+	}
+	if seed, ok := call.Seed(); ok {
+		o = o.WithSeed(seed)
+	}
+	return o
+}
+
 // checkAll runs the checks in order, but those marked safe for it beside the others. Every goroutine has ended when it
 // returns.
 func (s Scope) checkAll(ctx context.Context, v validation) (requirement.Results, error) {
