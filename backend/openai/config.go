@@ -33,6 +33,7 @@ type config struct {
 	transport                  http.RoundTripper
 	options                    backend.Options
 	retry                      wire.RetryPolicy
+	replyLimit                 int64
 	logger                     *slog.Logger
 }
 
@@ -97,6 +98,9 @@ func WithRetries(n int) Option {
 	}
 }
 
+// WithReplyLimit bounds the bytes of a reply; one that is longer fails. The default is 64 MiB, and 512 MiB streamed.
+func WithReplyLimit(bytes int64) Option { return func(c *config) { c.replyLimit = bytes } }
+
 // WithMaxTokensField names the member that bounds the reply: the default max_completion_tokens, or max_tokens for
 // servers that know only that.
 func WithMaxTokensField(name string) Option { return func(c *config) { c.maxTokensField = name } }
@@ -142,7 +146,7 @@ func New(opts ...Option) *Backend {
 	b.names = namesFor(b.hosted)
 	client, err := wire.New(wire.Config{
 		BaseURL: c.baseURL, Header: c.headers(host), Transport: c.transport, Retry: c.retry,
-		ReadIdle: backend.DefaultStreamTimeout,
+		MaxBody: c.replyLimit, MaxStream: c.replyLimit, ReadIdle: backend.DefaultStreamTimeout,
 	})
 	switch {
 	case err != nil:

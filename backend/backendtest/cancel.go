@@ -1,0 +1,179 @@
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+)
+
+func runCancel(t *testing.T, s Suite) {
+	reply := s.reply()
+	stalled := func() script { return script{reply: reply, stallAfter: s.framesBefore(reply) + 1} }
+	// untilText waits for the first piece of text.
+	untilText := func(t *testing.T, out *backend.Output) {
+		for c, err := range out.Chunks(patient(t)) {
+			if err != nil {
+				t.Error(err)
+			}
+			if c.Kind == backend.ChunkText {
+				return
+			}
+		}
+	}
+	wantCancelled := func(t *testing.T, srv *server, out *backend.Output, text string) {
+		t.Helper()
+		r, err := out.Reply(patient(t))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want context.Canceled in it", err)
+		}
+		if r.Message.Text() != text {
+			t.Errorf("got text %q, want what had arrived: %q", r.Message.Text(), text)
+		}
+		srv.gone.Wait() // the server saw the client go
+	}
+	t.Run("the context, in the middle of a stream", func(t *testing.T) {
+		t.Parallel()
+		srv, b := s.serve(t, always(stalled()))
+		ctx, cancel := context.WithCancel(context.Background())
+		out := start(t, ctx, b, ask(true))
+		waiting := make(chan struct{}) // a second reader keeps the generation when the first leaves
+		go func() { defer close(waiting); _ = out.Wait(patient(t)) }()
+		untilText(t, out)
+		cancel()
+		<-waiting
+		wantCancelled(t, srv, out, reply.Text[0])
+	})
+	t.Run("the output, in the middle of a stream", func(t *testing.T) {
+		t.Parallel()
+		srv, b := s.serve(t, always(stalled()))
+		out := start(t, context.Background(), b, ask(true))
+		cause := errors.New("the user pressed stop")
+		for c := range out.Chunks(patient(t)) {
+			if c.Kind == backend.ChunkText {
+				out.Cancel(cause)
+				break
+			}
+		}
+		wantCancelled(t, srv, out, reply.Text[0])
+		if err := out.Wait(patient(t)); !errors.Is(err, cause) {
+			t.Errorf("got error %v, want the cause in it", err)
+		}
+	})
+	t.Run("leaving the chunks", func(t *testing.T) {
+		t.Parallel()
+		srv, b := s.serve(t, always(stalled()))
+		out := start(t, context.Background(), b, ask(true))
+		untilText(t, out)
+		wantCancelled(t, srv, out, reply.Text[0])
+	})
+	t.Run("before the first byte", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, stream bool) {
+			arrived, never := make(chan struct{}, 1), make(chan struct{})
+			srv, b := s.serve(t, func(int, Received) script {
+				arrived <- struct{}{}
+				return script{hold: never}
+			})
+			ctx, cancel := context.WithCancel(context.Background())
+			out := start(t, ctx, b, ask(stream))
+			<-arrived
+			cancel()
+			wantCancelled(t, srv, out, "")
+		})
+	})
+	t.Run("before the start", func(t *testing.T) {
+		t.Parallel()
+		srv, b := s.serve(t, always(script{reply: reply}))
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		out, err := b.Generate(ctx, ask(false))
+		if err == nil {
+			err = out.Wait(patient(t))
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want context.Canceled in it", err)
+		}
+		if n := len(srv.recorded()); n != 0 {
+			t.Errorf("got %d requests, want none", n)
+		}
+	})
+	t.Run("while it waits for the next try", func(t *testing.T) {
+		t.Parallel()
+		arrived := make(chan struct{}, 8)
+		_, b := s.serve(t, func(int, Received) script {
+			arrived <- struct{}{}
+			return script{status: 429, header: map[string]string{"Retry-After": "30"}}
+		}, func(c *Config) { c.Retries = 3 })
+		ctx, cancel := context.WithCancel(context.Background())
+		out := start(t, ctx, b, ask(false))
+		<-arrived
+		cancel()
+		if err := out.Wait(patient(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("got error %v, want context.Canceled in it", err)
+		}
+	})
+	t.Run("the deadline", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, stream bool) {
+			_, b := s.serve(t, always(script{hold: make(chan struct{})}))
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+			defer cancel()
+			_, err := start(t, ctx, b, ask(stream)).Reply(patient(t))
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got error %v, want context.DeadlineExceeded in it", err)
+			}
+			if got := wantError(t, s, err).Code; got != "timeout" {
+				t.Errorf("got code %q, want timeout", got)
+			}
+		})
+	})
+	t.Run("abandoned", func(t *testing.T) {
+		t.Parallel()
+		_, b := s.serve(t, always(stalled()))
+		out := start(t, context.Background(), b, ask(true))
+		out.Cancel(backend.ErrAbandoned)
+		if err := out.Wait(patient(t)); !errors.Is(err, backend.ErrAbandoned) {
+			t.Errorf("got error %v, want ErrAbandoned", err)
+		}
+	})
+}
+
+// runConcurrent runs many generations at once: each gets the reply to its own prompt, and buffers that are used again
+// are not used twice.
+func runConcurrent(t *testing.T, s Suite) {
+	const calls = 200
+	_, b := s.serve(t, func(_ int, r Received) script {
+		reply := s.reply()
+		reply.ID = "id-" + r.Prompt()
+		reply.Text = strings.SplitAfter("answer to "+r.Prompt()+" in words", " ")
+		return script{reply: reply}
+	})
+	ctx := patient(t)
+	var all sync.WaitGroup
+	for i := range calls {
+		all.Go(func() {
+			prompt := fmt.Sprintf("prompt-%d", i)
+			req := ask(i%2 == 0)
+			req.Messages = content.NewMessages(content.User(prompt))
+			r, err := start(t, ctx, b, req).Reply(ctx)
+			if err != nil {
+				t.Errorf("call %d: %v", i, err)
+				return
+			}
+			if got, want := r.Message.Text(), "answer to "+prompt+" in words"; got != want {
+				t.Errorf("got reply %q, want %q", got, want)
+			}
+			if got, want := r.Generation.ResponseID, "id-"+prompt; got != want && !s.NoResponseID {
+				t.Errorf("got response id %q, want %q", got, want)
+			}
+		})
+	}
+	all.Wait()
+}
