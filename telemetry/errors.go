@@ -1,0 +1,240 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/requirement"
+	"github.com/mellea-go/mellea/telemetry/semconv"
+)
+
+// A Category is the class of a failure: one of a closed set over all providers. It is the value of
+// mellea.error.category on spans, metrics and logs.
+type Category string
+
+// The categories.
+const (
+	RateLimit       Category = semconv.MelleaErrorCategoryRateLimit       // 429
+	Timeout         Category = semconv.MelleaErrorCategoryTimeout         // a deadline, a network time-out, 408, 504
+	ContentPolicy   Category = semconv.MelleaErrorCategoryContentPolicy   // the provider's content filter
+	Auth            Category = semconv.MelleaErrorCategoryAuth            // 401, 403
+	InvalidRequest  Category = semconv.MelleaErrorCategoryInvalidRequest  // other 4xx, and settings that cannot work
+	TransportError  Category = semconv.MelleaErrorCategoryTransportError  // DNS, refused, reset, TLS, unexpected end
+	ServerError     Category = semconv.MelleaErrorCategoryServerError     // 5xx, a malformed or empty reply
+	ValidationError Category = semconv.MelleaErrorCategoryValidationError // a validator gave no verdict, or a reply is not the value asked for
+	ToolError       Category = semconv.MelleaErrorCategoryToolError       // a tool failed
+	Cancelled       Category = semconv.MelleaErrorCategoryCancelled       // given up by the caller or by the library
+	Rejected        Category = semconv.MelleaErrorCategoryRejected        // denied by a guard, a check or a review
+	Unknown         Category = semconv.MelleaErrorCategoryUnknown
+)
+
+// ClassifyError returns the category of err, looking through everything it wraps, and "" for nil.
+//
+// Precedence follows that of [hook.Ending]: a rejection, then abandonment and cancellation, then the deadline; after them
+// what a backend reported, by code and status, and what lies beneath it; last what a validator or parser says.
+func ClassifyError(err error) Category {
+	if err == nil {
+		return ""
+	}
+	if _, ok := errors.AsType[*hook.Rejection](err); ok {
+		return Rejected
+	}
+	switch {
+	case errors.Is(err, hook.ErrAbandoned), errors.Is(err, backend.ErrAbandoned), errors.Is(err, context.Canceled):
+		return Cancelled
+	}
+	if be, ok := errors.AsType[*backend.Error](err); ok {
+		if c := classifyBackend(be); c != Unknown {
+			return c
+		}
+	}
+	if c := classifyTransport(err); c != Unknown {
+		return c
+	}
+	return classifyProgram(err)
+}
+
+func classifyBackend(e *backend.Error) Category {
+	code := strings.ToLower(e.Code)
+	switch {
+	case isContentPolicy(code):
+		return ContentPolicy
+	case e.Status == 401, e.Status == 403:
+		return Auth
+	case e.Status == 408, e.Status == 504:
+		return Timeout
+	case e.Status == 429:
+		return RateLimit
+	case e.Status >= 500:
+		return ServerError
+	case e.Status >= 400:
+		return InvalidRequest
+	}
+	switch code {
+	case backend.CodeInvalidResponse:
+		// A reply cut off by the network is the network's failure: the cause decides.
+		if c := classifyTransport(e.Err); c == Timeout {
+			return c
+		}
+		return ServerError
+	case backend.CodeConfiguration, backend.CodeUnsupported, backend.CodeRedirect:
+		return InvalidRequest
+	case backend.CodeUnreachable:
+		if c := classifyTransport(e.Err); c != Unknown {
+			return c
+		}
+		return TransportError
+	}
+	return Unknown
+}
+
+func isContentPolicy(code string) bool {
+	switch code {
+	case "content_filter", "content_policy_violation", "content_policy", "responsibleaipolicyviolation", "moderation_blocked":
+		return true
+	}
+	return false
+}
+
+func classifyTransport(err error) Category {
+	if err == nil {
+		return Unknown
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Timeout
+	}
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		return Timeout
+	}
+	if isTLS(err) || isNetwork(err) {
+		return TransportError
+	}
+	return Unknown
+}
+
+func isNetwork(err error) bool {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNREFUSED) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[tls.AlertError](err)
+	return ok
+}
+
+func classifyProgram(err error) Category {
+	if _, ok := errors.AsType[*component.ParseError](err); ok {
+		return ValidationError
+	}
+	if _, ok := errors.AsType[*component.TemplateError](err); ok {
+		return InvalidRequest
+	}
+	if _, ok := errors.AsType[*backend.OptionError](err); ok {
+		return InvalidRequest
+	}
+	if _, ok := errors.AsType[*requirement.CheckError](err); ok {
+		return ValidationError
+	}
+	return Unknown
+}
+
+// ErrorType returns the value of error.type for err, and "" for nil: the code of a [backend.Error] in the chain where it
+// looks like one, else its HTTP status, else "panic" for a panic, else the name of the first Go type in the chain that
+// is not a mere wrapper of package fmt or errors. It never holds text of an error.
+func ErrorType(err error) string {
+	if err == nil {
+		return ""
+	}
+	if be, ok := errors.AsType[*backend.Error](err); ok {
+		if isToken(be.Code) {
+			return be.Code
+		}
+		if be.Status != 0 {
+			return strconv.Itoa(be.Status)
+		}
+	}
+	if errors.Is(err, hook.ErrPanicked) {
+		return backend.CodePanic
+	}
+	return reflect.TypeOf(meaningful(err)).String()
+}
+
+// meaningful unwraps what fmt.Errorf and errors.Join made. Of several joined errors the first counts.
+func meaningful(err error) error {
+	for {
+		switch reflect.TypeOf(err).String() {
+		case "*fmt.wrapError":
+			err = errors.Unwrap(err)
+		case "*fmt.wrapErrors", "*errors.joinError":
+			err = err.(interface{ Unwrap() []error }).Unwrap()[0]
+		default:
+			return err
+		}
+	}
+}
+
+// isToken reports whether s is short and free of spaces and punctuation, as codes are and sentences are not.
+func isToken(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c != '_' && c != '.' && c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// summary describes err without a word of content: the summary of the errors this library makes, and the type of others.
+func summary(err error) string {
+	if be, ok := errors.AsType[*backend.Error](err); ok {
+		return be.Error()
+	}
+	if pe, ok := errors.AsType[*component.ParseError](err); ok {
+		return pe.Error()
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded.Error()
+	case errors.Is(err, hook.ErrPanicked):
+		return "panicked"
+	}
+	return ErrorType(err)
+}
+
+// detail describes err in full. It is content.
+func detail(err error) string {
+	if be, ok := errors.AsType[*backend.Error](err); ok && be.Message != "" {
+		return fmt.Sprintf("%s: %s", err, be.Message)
+	}
+	return err.Error()
+}

@@ -1,0 +1,237 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+const (
+	protocolGRPC = "grpc"
+	protocolHTTP = "http/protobuf"
+)
+
+// otlpConfig is where and how spans are exported.
+type otlpConfig struct {
+	endpoint *url.URL // whole: with the path of traces for HTTP
+	protocol string
+	headers  map[string]string
+	timeout  time.Duration
+	gzip     bool
+	tls      *tls.Config // nil is the system's
+}
+
+// otlpFrom reads the exporter's variables, signal-specific ones first, and returns nil when there is no endpoint that
+// could be used: none is ever guessed.
+func otlpFrom(e *environment) *otlpConfig {
+	raw, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+	if !ok {
+		e.warnf("spans are not exported, as there is no endpoint: set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT")
+		return nil
+	}
+	endpoint := endpointURL(e, raw)
+	if endpoint == nil {
+		e.warnf("%s is not a URL such as http://localhost:4318: spans are not exported", name)
+		return nil
+	}
+	c := &otlpConfig{endpoint: endpoint, protocol: protocol(e, endpoint.Port())}
+	if c.protocol == protocolGRPC && endpoint.Port() == "4318" {
+		e.warnf("the protocol is grpc but the endpoint's port is 4318, which is that of http/protobuf: set OTEL_EXPORTER_OTLP_PROTOCOL or use port 4317")
+	}
+	if c.protocol == protocolHTTP {
+		switch {
+		case name == "OTEL_EXPORTER_OTLP_ENDPOINT":
+			c.endpoint = endpoint.JoinPath("v1/traces")
+		case endpoint.Path == "":
+			endpoint.Path = "/"
+		}
+	}
+	c.headers = headers(e)
+	c.timeout = time.Duration(e.number(firstSet(e, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"), 10000, 1)) * time.Millisecond
+	switch v, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"); {
+	case v == "gzip":
+		c.gzip = true
+	case ok && v != "none":
+		e.warnf("%s must be gzip or none: the default, none, is used", name)
+	}
+	c.tls = clientTLS(e)
+	return c
+}
+
+// firstSet returns the first of the names that is set, the last when none is.
+func firstSet(e *environment, names ...string) string {
+	if _, name, ok := e.first(names...); ok {
+		return name
+	}
+	return names[len(names)-1]
+}
+
+// endpointURL accepts host:port too, as gRPC endpoints are often written.
+func endpointURL(e *environment, raw string) *url.URL {
+	if !strings.Contains(raw, "://") {
+		scheme := "https://"
+		insecure, _ := e.boolean(firstSet(e, "OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"))
+		if insecure || isLoopback(raw) {
+			scheme = "http://"
+		}
+		raw = scheme + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil
+	}
+	return u
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func protocol(e *environment, port string) string {
+	v, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+	standard := protocolHTTP
+	if port == "4317" {
+		standard = protocolGRPC
+	}
+	switch {
+	case !ok:
+		return standard
+	case v == protocolGRPC, v == protocolHTTP:
+		return v
+	}
+	e.warnf("%s must be grpc or http/protobuf: %s is used", name, standard)
+	return standard
+}
+
+// headers parses k=v,k=v with percent-encoded values. A warning never shows one.
+func headers(e *environment) map[string]string {
+	v, name, _ := e.first("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+	all, ok := pairs(v)
+	if !ok {
+		e.warnf("%s must be of the form name=value,name=value: what is not is left out", name)
+	}
+	return all
+}
+
+func pairs(list string) (map[string]string, bool) {
+	all, ok := map[string]string{}, true
+	for member := range strings.SplitSeq(list, ",") {
+		if strings.TrimSpace(member) == "" {
+			continue
+		}
+		k, v, found := strings.Cut(member, "=")
+		k = strings.TrimSpace(k)
+		v, err := url.PathUnescape(strings.TrimSpace(v))
+		if !found || k == "" || err != nil {
+			ok = false
+			continue
+		}
+		all[k] = v
+	}
+	return all, ok
+}
+
+func clientTLS(e *environment) *tls.Config {
+	var c *tls.Config
+	if file, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"); ok {
+		pem, err := os.ReadFile(file)
+		pool := x509.NewCertPool()
+		if err != nil || !pool.AppendCertsFromPEM(pem) {
+			e.warnf("%s does not name a file with certificates: those of the system are used", name)
+		} else {
+			c = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		}
+	}
+	cert, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
+	key, _, keyOK := e.first("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY")
+	if !ok || !keyOK {
+		return c
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		e.warnf("%s and its key cannot be loaded: no client certificate is used", name)
+		return c
+	}
+	if c == nil {
+		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return c
+}
+
+// resourceAttributes are those of OTEL_RESOURCE_ATTRIBUTES, over them OTEL_SERVICE_NAME, and "mellea" where neither
+// names the service.
+func resourceAttributes(e *environment) []attribute.KeyValue {
+	list, _ := e.get("OTEL_RESOURCE_ATTRIBUTES")
+	all, ok := pairs(list)
+	if !ok {
+		e.warnf("OTEL_RESOURCE_ATTRIBUTES must be of the form name=value,name=value: what is not is left out")
+	}
+	if name, ok := e.get("OTEL_SERVICE_NAME"); ok {
+		all["service.name"] = name
+	} else if all["service.name"] == "" {
+		all["service.name"] = "mellea"
+	}
+	attrs := make([]attribute.KeyValue, 0, len(all))
+	for k, v := range maps.All(all) {
+		attrs = append(attrs, attribute.String(valid(k), valid(v)))
+	}
+	return attrs
+}
+
+// newOTLPExporter makes the exporter; it connects when it exports. Everything the exporter would read from the process
+// environment is given, so that the configuration is the one that was resolved. release frees its connections.
+//
+// Retries are off: queuedExporter makes them, as it knows when the program wants to end.
+func newOTLPExporter(ctx context.Context, c *otlpConfig) (e sdktrace.SpanExporter, release func(), err error) {
+	if c.protocol == protocolGRPC {
+		e, err = otlptracegrpc.New(ctx, grpcOptions(c)...)
+		return e, func() {}, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = c.tls
+	compression := otlptracehttp.NoCompression
+	if c.gzip {
+		compression = otlptracehttp.GzipCompression
+	}
+	e, err = otlptracehttp.New(ctx,
+		otlptracehttp.WithEndpointURL(c.endpoint.String()),
+		otlptracehttp.WithHeaders(c.headers),
+		otlptracehttp.WithTimeout(c.timeout),
+		otlptracehttp.WithCompression(compression),
+		otlptracehttp.WithTLSClientConfig(nil),
+		otlptracehttp.WithHTTPClient(&http.Client{Transport: transport, Timeout: c.timeout}),
+		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}))
+	return e, transport.CloseIdleConnections, err
+}
+
+// grpcOptions leaves certificates to the exporter, which reads the same variables.
+func grpcOptions(c *otlpConfig) []otlptracegrpc.Option {
+	all := []otlptracegrpc.Option{
+		otlptracegrpc.WithEndpointURL(c.endpoint.String()),
+		otlptracegrpc.WithHeaders(c.headers),
+		otlptracegrpc.WithTimeout(c.timeout),
+		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}),
+	}
+	if c.gzip {
+		all = append(all, otlptracegrpc.WithCompressor("gzip"))
+	}
+	return all
+}

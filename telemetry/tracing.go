@@ -1,0 +1,295 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/telemetry/semconv"
+)
+
+// ShutdownTimeout bounds [Telemetry.Shutdown] when its context has no deadline.
+const ShutdownTimeout = 5 * time.Second
+
+// A Telemetry is what [Setup] made. It is safe for concurrent use, and may be installed any number of times: each step
+// of a program counts once.
+type Telemetry struct {
+	tracer   *tracer
+	bindings []hook.Binding
+	command  bool // runs of the command line are traced
+	hashKey  []byte
+
+	provider  trace.TracerProvider
+	sdk       *sdktrace.TracerProvider // nil with an application's own
+	exporters []*queuedExporter
+	console   *TreePrinter
+	restore   func() // undoes WithGlobal
+
+	once     sync.Once
+	shutdown error
+}
+
+// Setup reads the configuration and starts what it asks for. It reads the environment now and never again, and warns
+// about what it cannot use; the program runs on without. The error is that of an option, or of ctx.
+//
+// With traces off the Telemetry has no bindings, and its Shutdown does nothing.
+func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("telemetry: setup: %w", context.Cause(ctx))
+	}
+	o := newOptions(opts)
+	if o.lookup == nil {
+		return nil, errors.New("telemetry: WithLookupEnv was given no function")
+	}
+	if slices.Contains(o.exporters, nil) {
+		return nil, errors.New("telemetry: WithSpanExporter was given no exporter")
+	}
+	c, env := resolve(o)
+	w := &warner{logger: o.logger}
+	for _, text := range env.warnings {
+		w.warn(ctx, text)
+	}
+	t := &Telemetry{hashKey: o.hashKey}
+	if !c.enabled {
+		return t, nil
+	}
+	if len(t.hashKey) == 0 {
+		t.hashKey = make([]byte, 32)
+		_, _ = rand.Read(t.hashKey) // never fails
+	}
+	if c.sdk {
+		t.startSDK(ctx, c, o, w)
+	} else {
+		t.provider = o.provider
+	}
+	t.tracer = newTracer(t.provider, c, o)
+	t.tracer.reuse = t.sdk != nil
+	t.bindings = plugins(t.tracer, c.scopes)
+	t.command = c.scopes.application
+	if o.global {
+		t.makeGlobal()
+	}
+	return t, nil
+}
+
+func newTracer(p trace.TracerProvider, c config, o options) *tracer {
+	scope := []trace.TracerOption{trace.WithInstrumentationVersion(moduleVersion()), trace.WithSchemaURL(semconv.SchemaURL)}
+	t := &tracer{
+		application: p.Tracer(semconv.ScopeApplication, scope...),
+		backend:     p.Tracer(semconv.ScopeBackend, scope...),
+		sessions:    o.sessions,
+		capture:     capture{on: c.content, max: c.maxBytes, strings: o.asStrings, redact: o.redact},
+		chunkEvery:  c.chunkEvery,
+	}
+	if c.propagate {
+		t.propagator = propagation.TraceContext{}
+	}
+	if c.baggage {
+		t.baggageTo = map[string]bool{}
+		for _, host := range o.baggageTo {
+			t.baggageTo[strings.ToLower(host)] = true
+		}
+	}
+	return t
+}
+
+// moduleVersion returns the version this module was built in a program with, "" in a test or a work tree.
+func moduleVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	const path = "github.com/mellea-go/mellea"
+	if info.Main.Path == path {
+		return info.Main.Version
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == path {
+			return dep.Version
+		}
+	}
+	return ""
+}
+
+// minimumEvents is the least limit on a span's events: chunks, retries and milestones together.
+const minimumEvents = 128
+
+func (t *Telemetry) startSDK(ctx context.Context, c config, o options, w *warner) {
+	limits := sdktrace.NewSpanLimits()
+	if limits.EventCountLimit >= 0 {
+		limits.EventCountLimit = max(limits.EventCountLimit, minimumEvents)
+	}
+	// No process detector: command lines are content.
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(c.resource...))
+	if err != nil {
+		w.warn(ctx, "the resource is incomplete")
+	}
+	all := []sdktrace.TracerProviderOption{
+		sdktrace.WithSampler(c.sampler),
+		sdktrace.WithRawSpanLimits(limits),
+		sdktrace.WithResource(res),
+		sdktrace.WithoutPanicRecording(), // the value of a panic is content
+	}
+	add := func(e sdktrace.SpanExporter, name string, release func()) {
+		q := newQueuedExporter(e, name, o.logger, c.batch, release)
+		t.exporters = append(t.exporters, q)
+		all = append(all, sdktrace.WithSpanProcessor(q))
+	}
+	for _, e := range o.exporters {
+		add(e, fmt.Sprintf("%T", e), nil)
+	}
+	if c.otlp != nil {
+		e, release, err := newOTLPExporter(ctx, c.otlp)
+		if err != nil {
+			w.warn(ctx, "the OTLP exporter could not be made, so spans are not exported: "+exportError(err))
+		} else {
+			add(e, "OTLP "+c.otlp.protocol+" to "+c.otlp.endpoint.Host, release)
+		}
+	}
+	if c.console != nil {
+		t.console = NewTreePrinter(c.console)
+		all = append(all, sdktrace.WithSpanProcessor(immediate{t.console}))
+	}
+	t.sdk = sdktrace.NewTracerProvider(all...)
+	t.provider = t.sdk
+}
+
+// immediate exports each span as it ends.
+type immediate struct{ e sdktrace.SpanExporter }
+
+func (immediate) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (p immediate) OnEnd(s sdktrace.ReadOnlySpan) {
+	if s.SpanContext().IsSampled() {
+		_ = p.e.ExportSpans(context.Background(), []sdktrace.ReadOnlySpan{s})
+	}
+}
+func (p immediate) Shutdown(ctx context.Context) error { return p.e.Shutdown(ctx) }
+func (immediate) ForceFlush(context.Context) error     { return nil }
+
+func (t *Telemetry) makeGlobal() {
+	provider, propagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
+	otel.SetTracerProvider(t.provider)
+	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	t.restore = func() {
+		if otel.GetTracerProvider() == t.provider {
+			otel.SetTracerProvider(provider)
+			otel.SetTextMapPropagator(propagator)
+		}
+	}
+}
+
+// Bindings returns the tracing plugins, nil when traces are off. It makes a Telemetry a [hook.Source].
+func (t *Telemetry) Bindings() []hook.Binding {
+	if t == nil {
+		return nil
+	}
+	return slices.Clone(t.bindings)
+}
+
+// TracerProvider returns the provider spans are made by, for a program's own spans; nil when traces are off.
+func (t *Telemetry) TracerProvider() trace.TracerProvider {
+	if t == nil {
+		return nil
+	}
+	return t.provider
+}
+
+// DroppedSpans returns how many ended spans were not exported: they found the queue full, or their export failed.
+func (t *Telemetry) DroppedSpans() int64 {
+	if t == nil {
+		return 0
+	}
+	var n int64
+	for _, q := range t.exporters {
+		n += q.dropped.Load()
+	}
+	return n
+}
+
+// ExportError says that spans were lost while they were flushed.
+type ExportError struct{ Spans int64 }
+
+func (e *ExportError) Error() string {
+	return fmt.Sprintf("telemetry: %d spans were not exported: see the warning in the log", e.Spans)
+}
+
+// ForceFlush exports what has ended, within ctx. It returns an *[ExportError] when spans were lost on the way.
+func (t *Telemetry) ForceFlush(ctx context.Context) error {
+	if t == nil || t.provider == nil {
+		return nil
+	}
+	before := t.DroppedSpans()
+	var err error
+	if f, ok := t.provider.(interface{ ForceFlush(context.Context) error }); ok {
+		err = f.ForceFlush(ctx)
+	}
+	return errors.Join(err, lostSince(before, t.DroppedSpans()))
+}
+
+func lostSince(before, after int64) error {
+	if after > before {
+		return &ExportError{Spans: after - before}
+	}
+	return nil
+}
+
+// Shutdown exports what has ended and stops, within ctx, or [ShutdownTimeout] when it has no deadline. Spans that end
+// later are not recorded. Further calls return the result of the first. Setup may be called again after it.
+//
+// An error says that spans were lost; nothing has to be done about it.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	if t == nil || t.provider == nil {
+		return nil
+	}
+	t.once.Do(func() { t.shutdown = t.stop(ctx) })
+	return t.shutdown
+}
+
+func (t *Telemetry) stop(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, ShutdownTimeout)
+		defer cancel()
+	}
+	if t.restore != nil {
+		t.restore()
+	}
+	if t.sdk == nil {
+		return t.ForceFlush(ctx)
+	}
+	before := t.DroppedSpans()
+	err := t.stopProcessors(ctx)
+	return errors.Join(err, lostSince(before, t.DroppedSpans()))
+}
+
+// stopProcessors shuts the provider down. The provider gives up at the first processor that its context does not last
+// for, so exporters that had no turn are shut down here.
+func (t *Telemetry) stopProcessors(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, q := range t.exporters {
+		all.Go(func() { _ = q.Shutdown(ctx) })
+	}
+	if t.console != nil {
+		_ = t.console.Shutdown(ctx)
+	}
+	all.Wait()
+	err := ctx.Err()
+	_ = t.sdk.Shutdown(context.WithoutCancel(ctx)) // its processors have stopped
+	if err != nil {
+		return fmt.Errorf("telemetry: shutdown: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package telemetry
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/telemetry/semconv"
+)
+
+// backendPlugin traces chat, with the chunks of a stream where that is switched on, and hands trace context to the
+// transport.
+type backendPlugin struct{ t *tracer }
+
+func (p backendPlugin) Bindings() []hook.Binding {
+	all := []hook.Binding{hookpoint.Generation.Bracket(p.chat, outermost(p.t, "backend")...)}
+	if p.t.chunkEvery > 0 {
+		all = append(all, hookpoint.GenerationEvent.On(p.chunk, outermost(p.t, "backend")...))
+	}
+	return all
+}
+
+func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
+	kind := trace.SpanKindClient
+	if pre.Info.InProcess {
+		kind = trace.SpanKindInternal
+	}
+	model := valid(pre.Model())
+	s := p.t.scratch()
+	a := append(s.attrs,
+		semconv.GenAIOperationNameKey.String(semconv.GenAIOperationNameChat),
+		semconv.GenAIProviderNameKey.String(pre.Info.Provider))
+	if model != "" {
+		a = append(a, semconv.GenAIRequestModelKey.String(model))
+	}
+	s.attrs = server(a, pre.Info.ServerAddress, pre.Info.ServerPort)
+	o := p.t.open(p.t.place(ctx, pre.Session), p.t.backend, familyGeneration, pre.Session.ID,
+		p.t.names.of(model), kind, s.attrs...)
+	p.t.release(s)
+	if p.t.propagator == nil || pre.Info.InProcess {
+		return o, o.generated
+	}
+	return backend.WithCarrier(o, p.t.carrier(o, pre.Info.ServerAddress)), o.generated
+}
+
+func server(a []attribute.KeyValue, address string, port int) []attribute.KeyValue {
+	if address == "" {
+		return a
+	}
+	a = append(a, semconv.ServerAddressKey.String(address))
+	if port > 0 {
+		a = append(a, semconv.ServerPortKey.Int(port))
+	}
+	return a
+}
+
+// carrier sends traceparent and tracestate to a model server, and baggage to those it was allowed for.
+func (t *tracer) carrier(ctx context.Context, host string) func(set func(key, value string)) {
+	return func(set func(key, value string)) {
+		t.propagator.Inject(ctx, setter(set))
+		if t.baggageTo[strings.ToLower(host)] {
+			propagation.Baggage{}.Inject(ctx, setter(set))
+		}
+	}
+}
+
+// setter is a carrier that only writes.
+type setter func(key, value string)
+
+func (setter) Get(string) string       { return "" }
+func (setter) Keys() []string          { return nil }
+func (s setter) Set(key, value string) { s(key, value) }
+
+func (o *operation) generated(out hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+	defer o.end(out.Start, out.End)
+	s := o.tracer.scratch()
+	defer o.tracer.release(s)
+	if !o.span.IsRecording() {
+		s.attrs = o.outcome(s.attrs, out.Ending, out.Err)
+		return
+	}
+	// Usage and errors first: a limit on attributes must not cost them.
+	pre, g := &out.Pre, &out.Post.Generation
+	a := o.outcome(s.attrs, out.Ending, out.Err)
+	a = usage(a, g.Usage)
+	a = response(a, g, out.Ending)
+	a = o.request(a, pre, g)
+	s.attrs = a
+	o.set(a)
+	o.events(g, out.Ending)
+	if out.Ending == hook.Rejected || !o.tracer.capture.on {
+		return
+	}
+	o.tracer.capture.exchange(o.span, pre.Messages, pre.Tools, out.Post.Reply)
+	for v := range pre.Variables.Values() {
+		o.tracer.capture.text(o.span, semconv.GenAIPromptVariableKey+attribute.Key("."+valid(v.Name)), v.Value)
+	}
+}
+
+// request adds what was asked for: the parameters as sent, or as asked for when nothing was sent.
+func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationStart, g *backend.Generation) []attribute.KeyValue {
+	model := pre.Model()
+	if g.Model != "" {
+		model = g.Model
+	}
+	if model = valid(model); model != "" {
+		a = append(a, semconv.GenAIRequestModelKey.String(model))
+		o.span.SetName(o.tracer.names.of(model))
+	}
+	if g.ServerAddress != "" && (g.ServerAddress != pre.Info.ServerAddress || g.ServerPort != pre.Info.ServerPort) {
+		a = server(a, g.ServerAddress, g.ServerPort)
+	}
+	if g.Provider != "" && g.Provider != pre.Info.Provider {
+		a = append(a, semconv.GenAIProviderNameKey.String(g.Provider))
+	}
+	if pre.Conversation != "" {
+		a = append(a, semconv.GenAIConversationIDKey.String(pre.Conversation))
+	}
+	if pre.Prompt.Name != "" {
+		a = append(a, semconv.GenAIPromptNameKey.String(pre.Prompt.Name))
+		if pre.Prompt.Version != "" {
+			a = append(a, semconv.GenAIPromptVersionKey.String(pre.Prompt.Version))
+		}
+	}
+	sent := g.Sent
+	if sent.IsZero() {
+		sent = pre.Options
+	}
+	if g.Streaming || sent.Stream() {
+		a = append(a, semconv.GenAIRequestStreamKey.Bool(true))
+	}
+	a = parameters(a, sent)
+	if !pre.Format.IsZero() {
+		a = append(a, semconv.GenAIOutputTypeKey.String(semconv.GenAIOutputTypeJSON),
+			semconv.MelleaRequestFormatTypeKey.String(pre.Format.Name()))
+	}
+	if pre.Info.Provider == semconv.GenAIProviderNameOpenAI {
+		a = append(a, semconv.OpenAIAPITypeKey.String(semconv.OpenAIAPITypeChatCompletions))
+	}
+	if pre.Kind != "" {
+		a = append(a, semconv.MelleaComponentTypeKey.String(pre.Kind))
+	}
+	a = append(a, semconv.MelleaRequestContextSizeKey.Int(pre.ContextSize))
+	if n := g.Retries.Len(); n > 0 {
+		a = append(a, semconv.MelleaRequestRetriesKey.Int(n))
+	}
+	if pre.Iteration > 0 {
+		a = append(a, semconv.MelleaSamplingIterationKey.Int(pre.Iteration))
+	}
+	return a
+}
+
+func parameters(a []attribute.KeyValue, o backend.Options) []attribute.KeyValue {
+	if v, ok := o.Temperature(); ok {
+		a = append(a, semconv.GenAIRequestTemperatureKey.Float64(v))
+	}
+	if v, ok := o.TopP(); ok {
+		a = append(a, semconv.GenAIRequestTopPKey.Float64(v))
+	}
+	if v, ok := o.TopK(); ok {
+		a = append(a, semconv.GenAIRequestTopKKey.Int(v))
+	}
+	if v, ok := o.MaxTokens(); ok {
+		a = append(a, semconv.GenAIRequestMaxTokensKey.Int(v))
+	}
+	if v, ok := o.Seed(); ok {
+		a = append(a, semconv.GenAIRequestSeedKey.Int64(v))
+	}
+	if v, ok := o.FrequencyPenalty(); ok {
+		a = append(a, semconv.GenAIRequestFrequencyPenaltyKey.Float64(v))
+	}
+	if v, ok := o.PresencePenalty(); ok {
+		a = append(a, semconv.GenAIRequestPresencePenaltyKey.Float64(v))
+	}
+	if v := o.Stop(); len(v) > 0 {
+		for i := range v {
+			v[i] = valid(v[i])
+		}
+		a = append(a, semconv.GenAIRequestStopSequencesKey.StringSlice(v))
+	}
+	if v := o.Thinking(); v != "" {
+		a = append(a, semconv.GenAIRequestReasoningLevelKey.String(v))
+	}
+	if v, ok := o.Extra("n"); ok {
+		if n, ok := v.(int); ok && n != 1 {
+			a = append(a, semconv.GenAIRequestChoiceCountKey.Int(n))
+		}
+	}
+	return a
+}
+
+func response(a []attribute.KeyValue, g *backend.Generation, ending hook.Ending) []attribute.KeyValue {
+	if g.ResponseID != "" {
+		a = append(a, semconv.GenAIResponseIDKey.String(g.ResponseID))
+	}
+	if g.ResponseModel != "" {
+		a = append(a, semconv.GenAIResponseModelKey.String(g.ResponseModel))
+	}
+	if g.RequestID != "" {
+		a = append(a, semconv.MelleaResponseRequestIDKey.String(g.RequestID))
+	}
+	switch n := g.FinishReasons.Len(); {
+	case n == 1:
+		reason := [1]string{valid(g.FinishReasons.At(0))}
+		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice(reason[:]))
+	case n > 1:
+		reasons := g.FinishReasons.Slice()
+		for i := range reasons {
+			reasons[i] = valid(reasons[i])
+		}
+		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice(reasons))
+	case ending != hook.Completed && g.Chunks > 0:
+		// A choice whose reason never arrived has this one.
+		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice([]string{"error"}))
+	}
+	if d, ok := g.TimeToFirstChunk(); ok && g.Streaming {
+		a = append(a, semconv.GenAIResponseTimeToFirstChunkKey.Float64(d.Seconds()))
+	}
+	return a
+}
+
+func usage(a []attribute.KeyValue, u content.Usage) []attribute.KeyValue {
+	if !u.Reported() {
+		return a
+	}
+	a = append(a,
+		semconv.GenAIUsageInputTokensKey.Int(u.InputTokens),
+		semconv.GenAIUsageOutputTokensKey.Int(u.OutputTokens),
+		semconv.MelleaUsageTotalTokensKey.Int(u.Total()))
+	some := func(key attribute.Key, n int) {
+		if n > 0 {
+			a = append(a, key.Int(n))
+		}
+	}
+	some(semconv.GenAIUsageCacheReadInputTokensKey, u.CacheReadTokens)
+	some(semconv.GenAIUsageCacheWriteInputTokensKey, u.CacheWriteTokens)
+	some(semconv.GenAIUsageReasoningOutputTokensKey, u.ReasoningTokens)
+	some(semconv.GenAIUsageTextInputTokensKey, u.Text.InputTokens)
+	some(semconv.GenAIUsageTextOutputTokensKey, u.Text.OutputTokens)
+	some(semconv.GenAIUsageTextCacheReadInputTokensKey, u.Text.CacheReadTokens)
+	some(semconv.GenAIUsageImageInputTokensKey, u.Image.InputTokens)
+	some(semconv.GenAIUsageImageOutputTokensKey, u.Image.OutputTokens)
+	some(semconv.GenAIUsageImageCacheReadInputTokensKey, u.Image.CacheReadTokens)
+	some(semconv.GenAIUsageAudioInputTokensKey, u.Audio.InputTokens)
+	some(semconv.GenAIUsageAudioOutputTokensKey, u.Audio.OutputTokens)
+	some(semconv.GenAIUsageAudioCacheReadInputTokensKey, u.Audio.CacheReadTokens)
+	return a
+}
+
+// events adds retries, chunks and milestones at their times. A limit on events evicts the oldest added, so the
+// milestones come last.
+func (o *operation) events(g *backend.Generation, ending hook.Ending) {
+	for i, r := range g.Retries.All() {
+		o.event(semconv.EventRetry, r.At, retry(i+1, r)...)
+	}
+	var suppressed int
+	o.mu.Lock()
+	log := o.chunks
+	o.mu.Unlock()
+	if log != nil {
+		suppressed = log.seen - len(log.kept)
+		for _, c := range log.kept {
+			o.event(semconv.EventChunkProcessed, c.At, chunk(c)...)
+		}
+	}
+	if !g.Streaming {
+		return
+	}
+	if d, ok := g.TimeToFirstChunk(); ok {
+		o.event(semconv.EventFirstChunk, g.FirstChunk, semconv.GenAIResponseTimeToFirstChunkKey.Float64(d.Seconds()))
+	}
+	if d, ok := g.TimeToFirstToken(); ok {
+		o.event(semconv.EventFirstToken, g.FirstToken, semconv.MelleaGenerationTimeToFirstTokenKey.Float64(d.Seconds()))
+	}
+	if ending == hook.Completed {
+		attrs := []attribute.KeyValue{semconv.MelleaGenerationChunksKey.Int(g.Chunks)}
+		if suppressed > 0 {
+			attrs = append(attrs, semconv.MelleaGenerationEventsSuppressedKey.Int(suppressed))
+		}
+		o.event(semconv.EventStreamComplete, g.Ended, attrs...)
+	}
+}
+
+func (o *operation) event(name string, at time.Time, attrs ...attribute.KeyValue) {
+	o.span.AddEvent(name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
+}
+
+func retry(number int, r backend.Retry) []attribute.KeyValue {
+	reason := semconv.ErrorTypeOther
+	switch {
+	case r.Status != 0:
+		reason = strconv.Itoa(r.Status)
+	case isToken(r.Reason):
+		reason = r.Reason
+	}
+	return []attribute.KeyValue{
+		semconv.MelleaRetryAttemptKey.Int(number),
+		semconv.ErrorTypeKey.String(reason),
+		semconv.MelleaRetryDelayKey.Float64(r.Delay.Seconds()),
+	}
+}
