@@ -38,10 +38,10 @@ func fail(op string, err error) error {
 	case errors.As(err, &lost):
 		e.Code, e.Remedy = backend.CodeUnreachable, lost.Reason
 		if lost.Remedy != "" {
-			e.Remedy += "; " + lost.Remedy
+			e.Remedy += ": " + lost.Remedy
 		}
 		if lost.Op == "dial" {
-			e.Remedy = lost.Reason + ": " + remedyStart
+			e.Remedy += "; " + remedyStart
 		}
 	case errors.As(err, &redirect):
 		e.Status, e.Code, e.Remedy = redirect.Status, backend.CodeRedirect, redirect.Error()
@@ -71,7 +71,9 @@ func remedyFor(status int, message string) string {
 	has := func(part string) bool { return strings.Contains(message, part) }
 	switch {
 	case status == http.StatusUnauthorized:
-		return "this model or server needs an account: sign in with `ollama signin`, or put credentials into the base URL"
+		return "the server wants credentials: check the key or password in the base URL, or sign in with `ollama signin`"
+	case status == http.StatusForbidden:
+		return "the server does not allow this: check its settings, and those of a proxy in between"
 	case status == http.StatusNotFound:
 		return "the server does not know this path: is it Ollama? check OLLAMA_HOST or the base URL"
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
@@ -87,7 +89,7 @@ func remedyFor(status int, message string) string {
 	case status >= http.StatusInternalServerError:
 		return "the server's log (`ollama serve`, or the service's journal) says more"
 	}
-	return ""
+	return "the server refuses the request: the error's message says why"
 }
 
 // noModel completes the error of a request whose model the server does not have.

@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -39,15 +38,16 @@ func New(opts ...Option) *Backend {
 	if c.model != "" {
 		b.options = b.options.WithModel(c.model)
 	}
-	base, ok := hostURL(cmp.Or(c.baseURL, os.Getenv("OLLAMA_HOST")))
-	switch {
-	case !ok && c.baseURL != "":
-		b.err = misconfigured("the base URL's port is not a number from 1 to 65535")
-		return b
-	case !ok: // Ollama's own client does the same
-		c.log.Warn("the port in OLLAMA_HOST is not a number from 1 to 65535: using the default one")
+	base := c.baseURL
+	if base == "" {
+		var ok bool
+		if base, ok = hostURL(os.Getenv("OLLAMA_HOST")); !ok { // Ollama's own client does the same
+			c.log.Warn("the port in OLLAMA_HOST is not a number from 1 to 65535: using the default one")
+		}
 	}
-	b.client, b.err = wire.New(wire.Config{BaseURL: base, Transport: c.transport, Retry: retryPolicy(c.retries)})
+	b.client, b.err = wire.New(wire.Config{
+		BaseURL: base, Transport: c.transport, Retry: retryPolicy(c.retries), MaxBody: c.limit, MaxStream: c.limit,
+	})
 	if b.err != nil {
 		b.err = fail("configuration", b.err)
 	}

@@ -19,11 +19,12 @@ type config struct {
 	options   backend.Options
 	keepAlive string // as JSON, "" leaves it to the server
 	retries   int
+	limit     int64
 	log       *slog.Logger
 }
 
-// WithBaseURL sets the server's address, for example "http://gpu-box:11434", in place of OLLAMA_HOST. It takes the same
-// forms; user-info becomes basic authentication.
+// WithBaseURL sets the server's address in place of OLLAMA_HOST. It is a URL, for example "http://gpu-box:11434";
+// user-info in it becomes basic authentication.
 func WithBaseURL(url string) Option { return func(c *config) { c.baseURL = url } }
 
 // WithModel names the model of requests that name none themselves. A name without a tag means ":latest".
@@ -48,6 +49,9 @@ func WithKeepAlive(d time.Duration) Option {
 
 // WithRetries bounds how often a request is sent again that failed before its first byte; 0 is never, the default 2.
 func WithRetries(n int) Option { return func(c *config) { c.retries = n } }
+
+// WithReplyLimit bounds a reply as the server sends it, in bytes. By default it is 64 MiB, for a streamed one 512 MiB.
+func WithReplyLimit(bytes int64) Option { return func(c *config) { c.limit = bytes } }
 
 // WithLogger sets where problems are reported that do not stop a request, at WARN. The default is to report none.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }
