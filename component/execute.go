@@ -14,10 +14,10 @@ import (
 // Bounds on one template: it may come from a user's input, and text/template itself bounds neither.
 const (
 	maxRendered = 16 << 20 // bytes it may render
-	maxSteps    = 1 << 20  // pieces it may write, rounds of its loops and templates it may call
+	maxSteps    = 1 << 18  // pieces it may write, rounds of its loops and templates it may call
 )
 
-var errTooMuch = errors.New("renders more than 16 MiB or takes more than a million steps")
+var errTooMuch = errors.New("renders more than 16 MiB or takes more than 262144 steps")
 
 // limited collects what a template renders and stops it at the bounds.
 type limited struct {

@@ -14,8 +14,8 @@ import (
 // directory's, both lower-cased and stripped of all but letters and digits, so granite/ serves "ibm/Granite4.1:3b". A
 // directory within another serves the models that both name, and goes before it. default/ serves the rest.
 //
-// Templates are those of text/template, in files named NAME.tmpl. A template may render at most 16 MiB in a million
-// steps. This package has "instruction", which sees an [InstructionData]; the packages requirement and sampling
+// Templates are those of text/template, in files named NAME.tmpl. A template may render at most 16 MiB in 262144 steps.
+// This package has "instruction", which sees an [InstructionData]; the packages requirement and sampling
 // describe what "judge", "judge_score" and "repair_turn" see.
 type Formatter struct {
 	theirs []*library

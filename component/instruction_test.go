@@ -227,6 +227,9 @@ func TestMessagesAndTextsRenderAsTheyAre(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	t.Parallel()
+	if got := component.NewInstruction("D").Kind(); got != "instruction" {
+		t.Errorf("Kind() = %q, want instruction", got)
+	}
 	reply := content.NewMessage(content.RoleAssistant, content.Reasoning{Text: "hm"}, content.Text("yes"))
 	if got, err := component.NewInstruction("D").Parse(reply); got != "yes" || err != nil {
 		t.Errorf("Instruction.Parse = %q, %v, want the text", got, err)

@@ -96,7 +96,7 @@ func familyOf(file string) (*family, error) {
 		return f, nil
 	}
 	f.dir = dir
-	for _, d := range strings.Split(dir, "/") {
+	for d := range strings.SplitSeq(dir, "/") {
 		key := squeeze(d)
 		if key == "" || d == defaultFamily {
 			return nil, &TemplateError{Template: file, Reason: "stands where no model finds it", Remedy: placement}

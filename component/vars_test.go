@@ -195,8 +195,7 @@ func TestHostileTemplatesEnd(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := component.NewInstruction(tc.text).WithVars(map[string]any{}).Prompt()
-			var te *component.TemplateError
-			if !errors.As(err, &te) {
+			if _, ok := errors.AsType[*component.TemplateError](err); !ok {
 				t.Errorf("got %v, want a *TemplateError", err)
 			}
 		})

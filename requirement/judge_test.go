@@ -65,6 +65,13 @@ Does the reply meet the requirement? Answer with "yes" or "no". If it does not, 
 	if got := s.asked.Component.Kind(); got != "judge" {
 		t.Errorf("asked by a component of kind %q, want judge", got)
 	}
+	typed, ok := s.asked.Component.(component.Typed[content.Message])
+	if !ok {
+		t.Fatal("the question has no reply of a type")
+	}
+	if m, err := typed.Parse(content.Assistant("x")); m.Text() != "x" || err != nil {
+		t.Errorf("Parse = %v, %v; want the reply", m, err)
+	}
 	if s.asked.Component.Pending() != nil {
 		t.Error("the question waits for something")
 	}

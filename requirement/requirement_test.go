@@ -165,6 +165,9 @@ func TestEnv(t *testing.T) {
 			return content.Assistant("answer"), nil
 		},
 	})
+	if e.Options().Model() != "m" {
+		t.Errorf("Options() names model %q, want that of the validation", e.Options().Model())
+	}
 	if e.Text() != "reply" || e.Message().Role() != content.RoleAssistant || e.Input().At(0).Text() != "task" || e.History().Len() != 1 {
 		t.Errorf("got %q, %v, %v, %v; want what the Env was made of", e.Text(), e.Message(), e.Input(), e.History())
 	}

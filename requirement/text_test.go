@@ -41,7 +41,7 @@ func TestReadyMadeChecks(t *testing.T) {
 			{"above", "one two three four", "has 4 words, at most 3 are allowed"},
 			{"any white space parts", "one\ttwo\u00a0three\u3000four\r\nfive", "has 5 words, at most 3 are allowed"},
 			{"words beyond ASCII", "größer als über", ""},
-			{"a script without spaces", "これは長い文章です", ""},
+			{"a script without spaces", "ข้อความนี้ยาวมาก", ""},
 		}},
 		{"MaxWords of 1", "max_words", "Use at most 1 word.", requirement.MaxWords(1), []check{{"one", "yes", ""}}},
 		{"MinWords", "min_words", "Use at least 2 words.", requirement.MinWords(2), []check{

@@ -79,8 +79,8 @@ func try(n int, vs ...requirement.Verdict) sampling.Attempt {
 }
 
 var (
-	task    = component.NewInstruction("Do it.")
-	refused = errors.New("refused")
+	task       = component.NewInstruction("Do it.")
+	errRefused = errors.New("refused")
 )
 
 func unread(a sampling.Attempt) sampling.Attempt {
@@ -89,7 +89,7 @@ func unread(a sampling.Attempt) sampling.Attempt {
 }
 
 func broken(n int) sampling.Attempt {
-	return sampling.Attempt{Number: n, Component: task, Err: refused}
+	return sampling.Attempt{Number: n, Component: task, Err: errRefused}
 }
 
 func state(h history.History, as ...sampling.Attempt) sampling.State {

@@ -213,18 +213,18 @@ func attempt(number int) sampling.Attempt {
 }
 
 // Backend returns a backend that fails the test when it is called: only the engine may call one.
-func Backend(t testing.TB) backend.Backend { return untouchable{t} }
+func Backend(tb testing.TB) backend.Backend { return untouchable{tb} }
 
-type untouchable struct{ t testing.TB }
+type untouchable struct{ tb testing.TB }
 
 var errTouched = errors.New("samplingtest: a strategy called a backend")
 
 func (u untouchable) Info(context.Context) (backend.Info, error) {
-	u.t.Error("the strategy called Info of a backend; only the engine may")
+	u.tb.Error("the strategy called Info of a backend; only the engine may")
 	return backend.Info{}, errTouched
 }
 
 func (u untouchable) Generate(context.Context, backend.Request) (*backend.Output, error) {
-	u.t.Error("the strategy called Generate of a backend; only the engine may")
+	u.tb.Error("the strategy called Generate of a backend; only the engine may")
 	return nil, errTouched
 }
