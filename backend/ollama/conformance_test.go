@@ -1,0 +1,162 @@
+package ollama_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/backend/backendtest"
+	"github.com/mellea-go/mellea/backend/ollama"
+	"github.com/mellea-go/mellea/content"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	backendtest.Run(t, backendtest.Suite{
+		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
+			return ollama.New(
+				ollama.WithBaseURL(strings.Replace(cfg.URL, "://", "://user:"+cfg.Key+"@", 1)),
+				ollama.WithModel(cfg.Model),
+				ollama.WithRetries(cfg.Retries),
+				ollama.WithReplyLimit(cfg.ReplyLimit),
+				ollama.WithTransport(cfg.Transport),
+				ollama.WithLogger(cfg.Logger),
+			)
+		},
+		Dialect:  nativeAPI{},
+		Provider: "ollama",
+		Options: map[backend.Neutral]string{
+			backend.NeutralModel: "model", backend.NeutralThinking: "think",
+			backend.NeutralTemperature: "options.temperature", backend.NeutralTopP: "options.top_p", backend.NeutralTopK: "options.top_k",
+			backend.NeutralFrequencyPenalty: "options.frequency_penalty", backend.NeutralPresencePenalty: "options.presence_penalty",
+			backend.NeutralMaxTokens: "options.num_predict", backend.NeutralContextWindow: "options.num_ctx",
+			backend.NeutralSeed: "options.seed", backend.NeutralStop: "options.stop",
+		},
+		NativeMaxTokens: "num_predict",
+		Extra:           "mirostat",
+		ExtraPath:       "options.mirostat",
+		SchemaPath:      "format",
+		Usage:           content.Usage{InputTokens: 12, OutputTokens: 5},
+		NoResponseID:    true,
+		Reasoning:       true,
+		Tools:           true,
+		ModelUnknown:    "model_not_found",
+	})
+}
+
+// nativeAPI is the server's side of Ollama's API, strict.
+type nativeAPI struct{}
+
+func (nativeAPI) Decode(path string, body []byte) (backendtest.Received, error) {
+	if path != "/api/chat" {
+		return backendtest.Received{}, fmt.Errorf("path %q, want /api/chat", path)
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	var req chatRequest
+	if err := dec.Decode(&req); err != nil {
+		return backendtest.Received{}, err
+	}
+	if req.Model == "" || len(req.Messages) == 0 {
+		return backendtest.Received{}, fmt.Errorf("no model or no messages")
+	}
+	for name := range req.Options {
+		if !knownOptions[name] && name != "mirostat" {
+			return backendtest.Received{}, fmt.Errorf("unknown option %q", name)
+		}
+	}
+	got := backendtest.Received{Model: req.Model, Stream: req.Stream == nil || *req.Stream}
+	for _, m := range req.Messages {
+		var parts []content.Part
+		if m.Thinking != "" {
+			parts = append(parts, content.Reasoning{Text: m.Thinking})
+		}
+		if m.Role != "tool" {
+			parts = append(parts, content.Text(m.Content))
+		} else {
+			parts = append(parts, content.ToolResult{CallID: m.ToolCallID, Name: m.ToolName, Content: m.Content})
+		}
+		got.Messages = got.Messages.Append(content.NewMessage(content.Role(m.Role), parts...))
+	}
+	return got, nil
+}
+
+func (nativeAPI) ContentType(stream bool) string {
+	if stream {
+		return "application/x-ndjson"
+	}
+	return "application/json; charset=utf-8"
+}
+
+// line is one object of a reply.
+func line(r backendtest.Reply, message map[string]any, done bool) []byte {
+	message["role"] = "assistant"
+	if _, ok := message["content"]; !ok {
+		message["content"] = ""
+	}
+	doc := map[string]any{"model": r.Model, "created_at": "2026-01-02T03:04:05.678Z", "message": message, "done": done}
+	if done {
+		doc["done_reason"] = r.Finish
+		doc["total_duration"] = 1234
+		doc["prompt_eval_count"], doc["eval_count"] = r.Usage.InputTokens, r.Usage.OutputTokens
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return append(text, '\n')
+}
+
+func calls(r backendtest.Reply) []map[string]any {
+	var list []map[string]any
+	for _, c := range r.ToolCalls { // the server numbers all of them 0
+		list = append(list, map[string]any{"id": c.ID,
+			"function": map[string]any{"index": 0, "name": c.Name, "arguments": json.RawMessage(c.Arguments)}})
+	}
+	return list
+}
+
+func (nativeAPI) Reply(r backendtest.Reply) []byte {
+	message := map[string]any{"content": r.FullText()}
+	if len(r.Reasoning) > 0 {
+		message["thinking"] = r.FullReasoning()
+	}
+	if len(r.ToolCalls) > 0 {
+		message["tool_calls"] = calls(r)
+	}
+	return line(r, message, true)
+}
+
+func (nativeAPI) Frames(r backendtest.Reply) [][]byte {
+	var frames [][]byte
+	for _, piece := range r.Reasoning {
+		frames = append(frames, line(r, map[string]any{"thinking": piece}, false))
+	}
+	for _, piece := range r.Text {
+		frames = append(frames, line(r, map[string]any{"content": piece}, false))
+	}
+	for _, call := range calls(r) {
+		frames = append(frames, line(r, map[string]any{"tool_calls": []any{call}}, false))
+	}
+	return append(frames, line(r, map[string]any{}, true))
+}
+
+// Failure has a code only as gateways in front of the server add one: its own errors are a sentence.
+func (nativeAPI) Failure(_ int, code, message string) []byte {
+	doc := map[string]string{"error": message}
+	if code != "" {
+		doc["code"] = code
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func (nativeAPI) Missing(bool) []byte {
+	return []byte(`{"model":"m","created_at":"2026-01-02T03:04:05.678Z","done":true}` + "\n")
+}
