@@ -213,7 +213,10 @@ func attempt(number int) sampling.Attempt {
 }
 
 // Backend returns a backend that fails the test when it is called: only the engine may call one.
-func Backend(tb testing.TB) backend.Backend { return untouchable{tb} }
+func Backend(tb testing.TB) backend.Backend {
+	tb.Helper()
+	return untouchable{tb}
+}
 
 type untouchable struct{ tb testing.TB }
 

@@ -127,6 +127,7 @@ type recorder struct {
 	errors int
 }
 
+func (r *recorder) Helper()      {}
 func (r *recorder) Error(...any) { r.errors++ }
 
 func TestBackendFailsTheTestWhenItIsCalled(t *testing.T) {
