@@ -25,7 +25,6 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
-	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/internal/engine"
@@ -38,8 +37,8 @@ type Runner interface{ on() runner }
 type runner struct {
 	scope   engine.Scope
 	history history.History
-	// append takes the turn of a call that succeeded; nil drops it.
-	append func(content.Messages)
+	// session takes the turn of a call that succeeded; nil drops it.
+	session *engine.Session
 }
 
 // Direct runs calls on a backend without a session: nothing is remembered between them.

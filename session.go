@@ -56,7 +56,7 @@ func newID() string {
 }
 
 func (s *Session) on() runner {
-	return runner{scope: s.scope, history: s.core.History(), append: s.core.Append}
+	return runner{scope: s.scope, history: s.core.History(), session: s.core}
 }
 
 // ID identifies the session in logs and traces.

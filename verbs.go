@@ -67,8 +67,8 @@ func StartInstruct(ctx context.Context, r Runner, description string, opts ...Ca
 	}
 	on := r.on()
 	return c.scope(on.scope).Start(ctx, c.call(on, c.instruction(description), nil), func(res engine.Result, err error) error {
-		if err == nil && on.append != nil {
-			on.append(res.Turn)
+		if err == nil && on.session != nil {
+			on.session.Append(res.Turn)
 		}
 		return nil
 	})
@@ -130,8 +130,8 @@ func run[T any](ctx context.Context, r Runner, comp component.Component, parse f
 	if err != nil {
 		return out, err
 	}
-	if on.append != nil {
-		on.append(res.Turn)
+	if on.session != nil {
+		on.session.Append(res.Turn)
 	}
 	if !res.Success {
 		return out, unmet(res)

@@ -37,7 +37,7 @@ type Result struct {
 	Value any
 	Reply backend.Reply
 	// Turn is what the call adds to a history: its own messages and the reply.
-	Turn content.Messages
+	Turn []content.Message
 	// Attempts are empty without a strategy. Selected is the index of the one the result is of, -1 for none.
 	Attempts sampling.Attempts
 	Selected int
@@ -46,6 +46,14 @@ type Result struct {
 	// Generations counts the generations made, judges not included; Usage is their sum.
 	Generations int
 	Usage       content.Usage
+}
+
+func turn(input content.Messages, reply content.Message) []content.Message {
+	all := make([]content.Message, 0, input.Len()+1)
+	for m := range input.Values() {
+		all = append(all, m)
+	}
+	return append(all, reply)
 }
 
 func (r Result) end() hookpoint.ComponentEnd {
@@ -121,7 +129,7 @@ func (s Scope) execute(ctx context.Context, c Call) (Result, error) {
 	if err != nil {
 		return Result{Selected: -1, Generations: try.generations(), Usage: try.reply.Generation.Usage, Reply: try.reply}, err
 	}
-	return Result{Value: try.value, Reply: try.reply, Turn: try.input.Append(try.reply.Message), Selected: -1,
+	return Result{Value: try.value, Reply: try.reply, Turn: turn(try.input, try.reply.Message), Selected: -1,
 		Success: true, Generations: 1, Usage: try.reply.Generation.Usage}, nil
 }
 

@@ -211,7 +211,7 @@ func (l *loop) result() Result {
 			first = l.tries[i].input
 		}
 	}
-	res.Turn = first.Append(t.reply.Message)
+	res.Turn = turn(first, t.reply.Message)
 	return res
 }
 

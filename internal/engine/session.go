@@ -97,10 +97,10 @@ func (s *Session) History() history.History {
 }
 
 // Append adds the turn of a call that succeeded. Turns are added in the order of completion and none is lost.
-func (s *Session) Append(turn content.Messages) {
+func (s *Session) Append(turn []content.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.history = s.history.Append(turn.Slice()...)
+	s.history = s.history.Append(turn...)
 	s.interactions++
 }
 

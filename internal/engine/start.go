@@ -64,7 +64,7 @@ func (l *lazyCall) finish(r backend.Reply, err error) (_ backend.Reply, ended er
 	if err == nil {
 		err = l.parse()
 	}
-	res := Result{Value: l.try.value, Reply: r, Turn: l.try.input.Append(r.Message), Selected: -1, Success: err == nil,
+	res := Result{Value: l.try.value, Reply: r, Turn: turn(l.try.input, r.Message), Selected: -1, Success: err == nil,
 		Generations: 1, Usage: r.Generation.Usage}
 	end, err := l.op.End(res.end(), ending(l.ctx, err))
 	res.Value = end.Value
