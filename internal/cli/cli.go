@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 // System is what a command knows of the process that runs it.
@@ -40,7 +41,7 @@ type app struct {
 	System
 
 	env       map[string]string
-	telemetry *session // nil for commands that are not traced
+	telemetry *telemetry.Telemetry // nil for commands that are not traced
 }
 
 // Run runs the command with the arguments behind its name and returns its exit code. It returns when everything it

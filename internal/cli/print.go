@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,9 +56,9 @@ func usage(u content.Usage) jsonUsage {
 }
 
 // print writes the result to standard output.
-func (a *app) print(p plan, show *progress, model string, res *mellea.Result[string], success bool) error {
+func (a *app) print(ctx context.Context, p plan, show *progress, model string, res *mellea.Result[string], success bool) error {
 	if p.output == "json" {
-		return a.printJSON(a.result(p, model, res, success))
+		return a.printJSON(a.result(ctx, p, model, res, success))
 	}
 	if show.streamed && !show.watched {
 		return nil // it is there already
@@ -75,8 +76,8 @@ func (a *app) print(p plan, show *progress, model string, res *mellea.Result[str
 	return nil
 }
 
-func (a *app) result(p plan, model string, res *mellea.Result[string], success bool) jsonResult {
-	out := jsonResult{Text: res.Text(), Success: success, Usage: usage(res.Usage), Model: model, TraceID: a.traceID()}
+func (a *app) result(ctx context.Context, p plan, model string, res *mellea.Result[string], success bool) jsonResult {
+	out := jsonResult{Text: res.Text(), Success: success, Usage: usage(res.Usage), Model: model, TraceID: traceID(ctx)}
 	for _, at := range res.Attempts {
 		reqs := make([]jsonRequirement, 0, at.Results.Len())
 		for i, r := range at.Results.All() {

@@ -255,7 +255,7 @@ func (a *app) execute(ctx context.Context, b backend.Backend, p plan) error {
 	if err != nil && !errors.As(err, &unmet) {
 		return err
 	}
-	if printed := a.print(p, show, model, res, err == nil); printed != nil {
+	if printed := a.print(ctx, p, show, model, res, err == nil); printed != nil {
 		return printed
 	}
 	return err

@@ -2,34 +2,67 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
-// session is the telemetry of one command.
-type session struct {
-	hooks   hook.Source
-	traceID string
+// withTelemetry runs a command beneath its span, ends the span with the exit code and flushes what was recorded,
+// however the command ends. Commands without a name are not traced.
+func (a *app) withTelemetry(ctx context.Context, name string, args []string, command func(context.Context) int) (code int) {
+	if name == "" {
+		return command(ctx)
+	}
+	tel, err := telemetry.Setup(ctx, a.telemetryOptions(name)...)
+	if err != nil { // ctx has ended: the command says so
+		return command(ctx)
+	}
+	a.telemetry = tel
+	// Flushing has a bound of its own: it must also happen when ctx was cancelled.
+	defer tel.Shutdown(context.WithoutCancel(ctx)) //nolint:errcheck // what is lost is reported as a warning
+	ctx, end := tel.StartCommand(ctx, name, "", args)
+	code = ExitFailed // when the command panics
+	defer func() { end(code) }()
+	return command(ctx)
 }
 
-// withTelemetry runs a command under its span and flushes what it recorded, however it ends.
-func (a *app) withTelemetry(ctx context.Context, name string, args []string, command func(context.Context) int) int {
-	return command(ctx)
+// telemetryOptions are those of the environment. The demonstration prints its trace whatever the environment says.
+func (a *app) telemetryOptions(command string) []telemetry.Option {
+	opts := []telemetry.Option{telemetry.WithLogger(a.warnings())}
+	switch command {
+	case "env": // it shows what the others warn of
+		return append(opts, telemetry.WithEnviron(nil))
+	case "demo":
+		return append(opts, telemetry.WithEnviron(slices.DeleteFunc(slices.Clone(a.Environ), suppresses)),
+			telemetry.WithConsole(a.Stdout.Writer))
+	default:
+		return append(opts, telemetry.WithEnviron(a.Environ))
+	}
+}
+
+// suppresses reports whether an entry of the environment can keep spans from being printed.
+func suppresses(entry string) bool {
+	name, _, _ := strings.Cut(entry, "=")
+	switch name {
+	case "OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "MELLEA_TRACE_APPLICATION", "MELLEA_TRACE_BACKEND":
+		return true
+	}
+	return false
 }
 
 // hooks are the plugins that every session of the command installs.
 func (a *app) hooks() []hook.Source {
-	all := append([]hook.Source(nil), a.Hooks...)
-	if a.telemetry != nil {
-		all = append(all, a.telemetry.hooks)
-	}
-	return all
+	return append([]hook.Source{a.telemetry}, a.Hooks...)
 }
 
-// traceID returns the id of the trace of this run, "" when it is not traced.
-func (a *app) traceID() string {
-	if a.telemetry == nil {
-		return ""
+// traceID returns the id of the trace that ctx is part of, "" when it is not recorded.
+func traceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		return span.TraceID().String()
 	}
-	return a.telemetry.traceID
+	return ""
 }
