@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/telemetry/semconv"
 )
@@ -30,7 +29,7 @@ func (t *Telemetry) StartCommand(ctx context.Context, name, subcommand string, a
 	}
 	name = valid(name)
 	o := t.tracer.open(placement{ctx: ctx, parent: t.tracer.within(ctx)}, t.tracer.application, familyCommand, "",
-		semconv.SpanCLI+" "+name, trace.SpanKindInternal, semconv.MelleaCLICommandKey.String(name))
+		semconv.SpanCLI+" "+name, internal, semconv.MelleaCLICommandKey.String(name))
 	var attrs []attribute.KeyValue
 	if subcommand != "" {
 		attrs = append(attrs, semconv.MelleaCLISubcommandKey.String(subcommand))
@@ -70,7 +69,8 @@ func (o *operation) exited(code int) {
 		o.span.SetStatus(codes.Error, "exit "+strconv.Itoa(code))
 	}
 	o.set(attrs)
-	o.end(o.start, time.Now())
+	now := time.Now()
+	o.end(o.begun(), now)
 }
 
 // allowedArgs keeps allow-listed flags, in the form --flag=value.

@@ -25,7 +25,7 @@ func (p componentPlugin) Bindings() []hook.Binding {
 
 func (p componentPlugin) action(ctx context.Context, pre hookpoint.ComponentStart) (context.Context, func(hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd])) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyComponent, pre.Session.ID,
-		semconv.SpanAction, trace.SpanKindInternal)
+		semconv.SpanAction, internal)
 	return o, o.acted
 }
 

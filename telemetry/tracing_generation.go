@@ -30,9 +30,9 @@ func (p backendPlugin) Bindings() []hook.Binding {
 }
 
 func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-	kind := trace.SpanKindClient
+	kind := client
 	if pre.Info.InProcess {
-		kind = trace.SpanKindInternal
+		kind = internal
 	}
 	model := valid(pre.Model())
 	s := p.t.scratch()
@@ -210,8 +210,7 @@ func response(a []attribute.KeyValue, g *backend.Generation, ending hook.Ending)
 	}
 	switch n := g.FinishReasons.Len(); {
 	case n == 1:
-		reason := [1]string{valid(g.FinishReasons.At(0))}
-		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice(reason[:]))
+		a = append(a, finished(g.FinishReasons.At(0)))
 	case n > 1:
 		reasons := g.FinishReasons.Slice()
 		for i := range reasons {
@@ -220,12 +219,29 @@ func response(a []attribute.KeyValue, g *backend.Generation, ending hook.Ending)
 		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice(reasons))
 	case ending != hook.Completed && g.Chunks > 0:
 		// A choice whose reason never arrived has this one.
-		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice([]string{"error"}))
+		a = append(a, finished("error"))
 	}
 	if d, ok := g.TimeToFirstChunk(); ok && g.Streaming {
 		a = append(a, semconv.GenAIResponseTimeToFirstChunkKey.Float64(d.Seconds()))
 	}
 	return a
+}
+
+// Finish reasons that most generations have, made once.
+var finishedStop, finishedLength = finishReason("stop"), finishReason("length")
+
+func finished(reason string) attribute.KeyValue {
+	switch reason {
+	case "stop":
+		return finishedStop
+	case "length":
+		return finishedLength
+	}
+	return finishReason(reason)
+}
+
+func finishReason(reason string) attribute.KeyValue {
+	return semconv.GenAIResponseFinishReasonsKey.StringSlice([]string{valid(reason)})
 }
 
 func usage(a []attribute.KeyValue, u content.Usage) []attribute.KeyValue {

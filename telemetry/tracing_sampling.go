@@ -24,7 +24,7 @@ func (p samplingPlugin) Bindings() []hook.Binding {
 
 func (p samplingPlugin) sampling(ctx context.Context, pre hookpoint.SamplingStart) (context.Context, func(hook.Outcome[hookpoint.SamplingStart, hookpoint.SamplingEnd])) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familySampling, pre.Session.ID,
-		semconv.SpanSampling, trace.SpanKindInternal)
+		semconv.SpanSampling, internal)
 	return o, o.sampled
 }
 

@@ -54,7 +54,7 @@ type operation struct {
 	session string // id
 	foreign bool   // the parent is not a span of the session, so the span says which session it belongs to
 	span    trace.Span
-	start   time.Time
+	start   time.Time // of a span that cannot tell
 
 	// What beneath the operation is to be told on its span when it ends. mu guards it: attempts run in parallel.
 	mu       sync.Mutex
@@ -138,11 +138,15 @@ func (t *tracer) place(ctx context.Context, ref hookpoint.SessionRef) placement 
 func same(a, b trace.SpanContext) bool { return a.TraceID() == b.TraceID() && a.SpanID() == b.SpanID() }
 
 // open starts a span. Attributes given here are seen by samplers; all others are set when the operation ends.
-func (t *tracer) open(p placement, in trace.Tracer, f family, session, name string, kind trace.SpanKind, attrs ...attribute.KeyValue) *operation {
-	o := &operation{tracer: t, parent: p.parent, family: f, session: session, foreign: p.foreign, start: time.Now()}
+func (t *tracer) open(p placement, in trace.Tracer, f family, session, name string, kind trace.SpanStartOption, attrs ...attribute.KeyValue) *operation {
+	o := &operation{tracer: t, parent: p.parent, family: f, session: session, foreign: p.foreign}
 	s := t.scratch()
 	defer t.release(s)
-	s.start = append(s.start[:0], trace.WithSpanKind(kind), trace.WithTimestamp(o.start))
+	s.start = append(s.start[:0], kind)
+	if !t.reuse {
+		o.start = time.Now()
+		s.start = append(s.start, trace.WithTimestamp(o.start))
+	}
 	if len(attrs) > 0 {
 		s.start = append(s.start, trace.WithAttributes(attrs...))
 	}
@@ -153,12 +157,29 @@ func (t *tracer) open(p placement, in trace.Tracer, f family, session, name stri
 	return o
 }
 
+// Kinds of spans, made once.
+var (
+	internal = trace.WithSpanKind(trace.SpanKindInternal)
+	client   = trace.WithSpanKind(trace.SpanKindClient)
+)
+
+// begun returns when the span started. The SDK's own span knows, another's was told.
+func (o *operation) begun() time.Time {
+	if !o.start.IsZero() {
+		return o.start
+	}
+	if s, ok := o.span.(interface{ StartTime() time.Time }); ok {
+		return s.StartTime()
+	}
+	return time.Now() // it does not record
+}
+
 // end ends the span. Its length is that of the outcome to the nanosecond, measured by the monotonic clock, so it equals
 // a duration metric of the same operation; the span starts where the bracket opened, a little after the outcome's Start.
 func (o *operation) end(start, end time.Time) {
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
-	s.end = append(s.end[:0], trace.WithTimestamp(o.start.Add(end.Sub(start))))
+	s.end = append(s.end[:0], trace.WithTimestamp(o.begun().Add(end.Sub(start))))
 	o.span.End(s.end...)
 }
 

@@ -3,8 +3,6 @@ package telemetry
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/requirement"
@@ -23,7 +21,7 @@ func (p validationPlugin) Bindings() []hook.Binding {
 
 func (p validationPlugin) validation(ctx context.Context, pre hookpoint.ValidationStart) (context.Context, func(hook.Outcome[hookpoint.ValidationStart, hookpoint.ValidationEnd])) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyValidation, pre.Session.ID,
-		semconv.SpanValidation, trace.SpanKindInternal)
+		semconv.SpanValidation, internal)
 	return o, o.validated
 }
 
@@ -52,7 +50,7 @@ func (o *operation) validated(out hook.Outcome[hookpoint.ValidationStart, hookpo
 
 func (p validationPlugin) requirement(ctx context.Context, pre hookpoint.RequirementStart) (context.Context, func(hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd])) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyRequirement, pre.Session.ID,
-		semconv.SpanRequirement, trace.SpanKindInternal)
+		semconv.SpanRequirement, internal)
 	return o, o.checked
 }
 

@@ -1,0 +1,96 @@
+package telemetry_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/telemetry"
+)
+
+// discard is an exporter that keeps nothing.
+type discard struct{}
+
+func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
+func (discard) Shutdown(context.Context) error                             { return nil }
+
+// chatCall fires the points of one chat call, as the engine does: an action, its rendering, one generation.
+func chatCall(ctx context.Context, set *hook.Set, ref hookpoint.SessionRef, g hookpoint.GenerationEnd) {
+	info := backend.Info{Provider: "openai", Model: "gpt-4o-mini", ServerAddress: "api.example.com", ServerPort: 443}
+	_, _ = hookpoint.Component.Do(ctx, set, hookpoint.ComponentStart{Session: ref, Kind: "message"},
+		func(ctx context.Context, _ hookpoint.ComponentStart) (hookpoint.ComponentEnd, error) {
+			_, _ = hookpoint.Format.Do(ctx, set, hookpoint.FormatStart{Session: ref, Phase: hookpoint.Render, Kind: "message"},
+				func(context.Context, hookpoint.FormatStart) (hookpoint.FormatEnd, error) {
+					return hookpoint.FormatEnd{Template: "message", Length: 5}, nil
+				})
+			end, err := hookpoint.Generation.Do(ctx, set, hookpoint.GenerationStart{Session: ref, Info: info, Kind: "message"},
+				func(ctx context.Context, _ hookpoint.GenerationStart) (hookpoint.GenerationEnd, error) {
+					backend.Inject(ctx, func(string, string) {})
+					return g, nil
+				})
+			return hookpoint.ComponentEnd{Reply: end.Reply, Generations: 1, Success: true}, err
+		})
+}
+
+func chatReply() hookpoint.GenerationEnd {
+	return hookpoint.GenerationEnd{Reply: content.Assistant("hello"), Generation: backend.Generation{
+		Provider: "openai", Model: "gpt-4o-mini", ResponseModel: "gpt-4o-mini-2024", ResponseID: "chatcmpl-1", RequestID: "req_1",
+		FinishReasons: content.ListOf("stop"), Usage: content.Usage{InputTokens: 10, OutputTokens: 2},
+		Sent: backend.Options{}.WithTemperature(0.2), ServerAddress: "api.example.com", ServerPort: 443,
+		Started: time.Now(), Ended: time.Now(),
+	}}
+}
+
+// maxAllocations of tracing for one chat call: two spans, their attributes, the traceparent header. The whole call has
+// 130, of which the floor takes about 80.
+const maxAllocations = 32
+
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tel, err := telemetry.Setup(t.Context(), environ(), telemetry.WithSpanExporter(discard{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	set := (*hook.Set)(nil).With(tel)
+	scope, op, err := hookpoint.Session.Begin(t.Context(), set, hookpoint.SessionOpen{ID: "s1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = op.End(hookpoint.SessionEnd{}, nil) }()
+	reply := chatReply()
+	for name, ref := range map[string]hookpoint.SessionRef{
+		"without a session": {},
+		"in a session":      hookpoint.NewSessionRef("s1", scope, t.Context()),
+	} {
+		with := testing.AllocsPerRun(500, func() { chatCall(t.Context(), set, ref, reply) })
+		without := testing.AllocsPerRun(500, func() { chatCall(t.Context(), nil, ref, reply) })
+		if got := with - without; got > maxAllocations {
+			t.Errorf("tracing a chat call %s takes %v allocations, want at most %v", name, got, maxAllocations)
+		} else {
+			t.Logf("tracing a chat call %s takes %v allocations (%v in all)", name, got, with)
+		}
+	}
+}
+
+func BenchmarkChatCall(b *testing.B) {
+	tel, err := telemetry.Setup(b.Context(), environ(), telemetry.WithSpanExporter(discard{}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	set := (*hook.Set)(nil).With(tel)
+	reply := chatReply()
+	b.ReportAllocs()
+	for b.Loop() {
+		chatCall(b.Context(), set, hookpoint.SessionRef{}, reply)
+	}
+}
