@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -90,9 +91,7 @@ type generation struct {
 	ServerPort    int      `json:"server_port,omitzero"`
 	InProcess     bool     `json:"in_process,omitzero"`
 	Retries       []retry  `json:"retries,omitempty"`
-	FirstChunk    int64    `json:"first_chunk_us,omitzero"`
 	Ended         int64    `json:"ended_us,omitzero"`
-	Chunks        int      `json:"chunks,omitzero"`
 }
 
 type usage struct {
@@ -137,6 +136,30 @@ func (u usage) sane() bool {
 
 func (m modality) least() int { return min(m.InputTokens, m.OutputTokens, m.CacheReadTokens) }
 
+// chunk returns the piece as arriving at at.
+func (c *chunk) chunk(at time.Time) (backend.Chunk, error) {
+	p := backend.Chunk{At: at}
+	switch {
+	case c.ToolCall != nil:
+		t := c.ToolCall
+		p.Kind = backend.ChunkToolCall
+		p.Tool = backend.ToolDelta{Index: t.Index, ID: t.ID, Name: t.Name, Arguments: t.Arguments}
+		return p, nil
+	case c.Reasoning != "":
+		p.Kind, p.Text = backend.ChunkReasoning, c.Reasoning
+	case c.Text != "":
+		p.Kind, p.Text = backend.ChunkText, c.Text
+	default:
+		p.Kind = backend.ChunkOther
+	}
+	if !c.Base64 {
+		return p, nil
+	}
+	text, err := base64.StdEncoding.DecodeString(p.Text)
+	p.Text = string(text)
+	return p, err
+}
+
 // lenient lets texts and raw values of a request through as they are.
 var lenient = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true), json.Deterministic(true))
 
@@ -163,13 +186,13 @@ func (e *exchange) check() error {
 		if c.ToolCall != nil && (c.ToolCall.Index < 0 || c.ToolCall.Index >= backend.MaxToolCalls) {
 			return fmt.Errorf("chunk %d: the index of a tool call must be from 0 to %d", i+1, backend.MaxToolCalls-1)
 		}
-		if _, err := c.bytes(); err != nil {
+		if _, err := c.chunk(time.Time{}); err != nil {
 			return fmt.Errorf("chunk %d: not base64", i+1)
 		}
 	}
 	g := e.Generation
-	if g.FirstChunk < 0 || g.FirstChunk > maxOffset || g.Ended < 0 || g.Ended > maxOffset || g.Chunks < 0 || g.Chunks > maxChunks {
-		return errors.New("generation: a time or count is out of range")
+	if g.Ended < 0 || g.Ended > maxOffset {
+		return errors.New("generation: ended_us is out of range")
 	}
 	if !g.Usage.sane() {
 		return errors.New("generation: a count of tokens is negative")
@@ -182,7 +205,4 @@ func (e *exchange) check() error {
 	return e.Error.check()
 }
 
-const (
-	maxOffset = int64(365 * 24 * time.Hour / time.Microsecond)
-	maxChunks = 1 << 28
-)
+const maxOffset = int64(365 * 24 * time.Hour / time.Microsecond)

@@ -128,7 +128,8 @@ func (r *Recorder) Generate(ctx context.Context, req backend.Request) (*backend.
 		return r.inner.Generate(ctx, req)
 	}
 	started := time.Now()
-	src, err := r.inner.Generate(ctx, req.Detached())
+	tap := &tap{wake: make(chan struct{}, 1)}
+	src, err := r.inner.Generate(ctx, req.Detached().WithLifecycle(tap, false))
 	if err != nil {
 		defer r.running.Done()
 		r.record(ctx, &exchange{Index: index, Error: recordFailure(err), Refused: true}, req)
@@ -136,8 +137,8 @@ func (r *Recorder) Generate(ctx context.Context, req backend.Request) (*backend.
 	}
 	return backend.Start(ctx, req, backend.Generation{Started: started}, func(ctx context.Context, w *backend.Writer) error {
 		defer r.running.Done()
-		err := w.Forward(ctx, src)
-		r.record(ctx, recordExchange(index, src, err), req)
+		chunks, err := tap.forward(ctx, src, w)
+		r.record(ctx, recordExchange(index, *w.Generation(), chunks, err), req)
 		return err
 	}), nil
 }
@@ -156,15 +157,10 @@ func (r *Recorder) begin() (index int, ok bool) {
 }
 
 // recordExchange describes a generation that has ended.
-func recordExchange(index int, src *backend.Output, err error) *exchange {
-	ctx := context.Background() // the generation is over: nothing here waits
-	reply, _ := src.Reply(ctx)
-	g := reply.Generation
+func recordExchange(index int, g backend.Generation, chunks []backend.Chunk, err error) *exchange {
 	e := &exchange{Index: index, Generation: recordGeneration(g), Error: recordFailure(err)}
-	for c, err := range src.Chunks(ctx) {
-		if err == nil {
-			e.Chunks = append(e.Chunks, recordChunk(c, g.Started))
-		}
+	for _, c := range chunks {
+		e.Chunks = append(e.Chunks, recordChunk(c, g.Started))
 	}
 	return e
 }
@@ -199,7 +195,7 @@ func recordGeneration(g backend.Generation) generation {
 		Provider: g.Provider, Model: g.Model, ResponseModel: g.ResponseModel, ResponseID: g.ResponseID, RequestID: g.RequestID,
 		FinishReasons: g.FinishReasons.Slice(), Usage: recordUsage(g.Usage), Streaming: g.Streaming,
 		ServerAddress: g.ServerAddress, ServerPort: g.ServerPort, InProcess: g.InProcess,
-		FirstChunk: offset(g.FirstChunk, g.Started), Ended: offset(g.Ended, g.Started), Chunks: g.Chunks,
+		Ended: offset(g.Ended, g.Started),
 	}
 	r.Sent.Model = g.Sent.Model()
 	r.Sent.options, _ = recordOptions(g.Sent) // the request's own options tell of what cannot be encoded

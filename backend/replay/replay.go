@@ -178,29 +178,21 @@ type player struct {
 }
 
 func (p player) play(ctx context.Context, w *backend.Writer) error {
-	// Pieces without content are not recorded one by one: the first of a reply comes when it did, the others at its end.
-	others := p.Generation.Chunks - len(p.Chunks)
-	if others > 0 && (len(p.Chunks) == 0 || p.Generation.FirstChunk < p.Chunks[0].At) {
-		if err := p.wait(ctx, p.Generation.FirstChunk); err != nil {
-			return err
-		}
-		w.Other(time.Now())
-		others--
-	}
 	for i := range p.Chunks {
 		c := &p.Chunks[i]
 		if err := p.wait(ctx, c.At); err != nil {
 			return err
 		}
-		if err := c.write(w); err != nil {
-			return err
+		piece, err := c.chunk(time.Now())
+		if err == nil {
+			err = write(w, piece)
+		}
+		if err != nil {
+			return err // not reached: the file was checked
 		}
 	}
 	if err := p.wait(ctx, p.Generation.Ended); err != nil {
 		return err
-	}
-	for ; others > 0 && ctx.Err() == nil; others-- {
-		w.Other(time.Now())
 	}
 	w.End(time.Now())
 	return p.Error.err(p.provider)
@@ -223,21 +215,4 @@ func (p player) wait(ctx context.Context, offset int64) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// write gives the chunk to w, as arriving now.
-func (c *chunk) write(w *backend.Writer) error {
-	if t := c.ToolCall; t != nil {
-		return w.ToolCall(time.Now(), backend.ToolDelta{Index: t.Index, ID: t.ID, Name: t.Name, Arguments: t.Arguments})
-	}
-	text, err := c.bytes()
-	if err != nil {
-		return err // not reached: the file was checked
-	}
-	if c.Reasoning != "" {
-		w.Reasoning(time.Now(), text)
-	} else {
-		w.Text(time.Now(), text)
-	}
-	return nil
 }

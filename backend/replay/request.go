@@ -2,7 +2,6 @@ package replay
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"maps"
 
 	"github.com/go-json-experiment/json"
@@ -207,16 +206,4 @@ func canonical(v any) (jsontext.Value, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// bytes returns the text or reasoning of a chunk.
-func (c *chunk) bytes() ([]byte, error) {
-	text := c.Text
-	if c.Reasoning != "" {
-		text = c.Reasoning
-	}
-	if c.Base64 {
-		return base64.StdEncoding.DecodeString(text)
-	}
-	return []byte(text), nil
 }
