@@ -445,3 +445,43 @@ func TestDirect(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRequirementTexts(t *testing.T) {
+	t.Parallel()
+	b := melleatest.NewBackend(melleatest.Say("Dear Ada"), melleatest.Say("Yes"))
+	s, _ := start(t, b)
+	_, err := s.Instruct(t.Context(), "Write to {{name}}.", mellea.Vars{"name": "Ada"}, mellea.Require("greet {{name}}"),
+		mellea.Check(requirement.Excludes("{{")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, who := range []string{"the model", "the judge"} {
+		if got := strings.Join(b.Prompt(i), "\n"); !strings.Contains(got, "greet Ada") {
+			t.Errorf("%s does not see the requirement with its variable filled in: %q", who, got)
+		}
+	}
+}
+
+// A call's own sampling parameters are not those of its judges.
+func TestJudgesAreAskedSoberly(t *testing.T) {
+	t.Parallel()
+	b := melleatest.NewBackend(melleatest.Say("x"), melleatest.Say("Yes"))
+	s, _ := start(t, b, mellea.WithOptions(backend.Options{}.WithContextWindow(4096)), mellea.WithSystem("be funny"))
+	if _, err := s.Instruct(t.Context(), "Say.", mellea.Require("be good"), mellea.Temperature(1.5), mellea.MaxTokens(3), mellea.Model("m"), mellea.Seed(7)); err != nil {
+		t.Fatal(err)
+	}
+	judge := b.Requests()[1]
+	if _, ok := judge.Options.Temperature(); ok {
+		t.Error("the judge has the call's temperature")
+	}
+	if _, ok := judge.Options.MaxTokens(); ok {
+		t.Error("the judge has the call's limit")
+	}
+	seed, _ := judge.Options.Seed()
+	if window, _ := judge.Options.ContextWindow(); judge.Options.Model() != "m" || seed != 7 || window != 4096 {
+		t.Errorf("the judge's model %q, seed %d, window %d", judge.Options.Model(), seed, window)
+	}
+	if judge.Messages.At(0).Role() == content.RoleSystem {
+		t.Error("the judge sees the system message")
+	}
+}

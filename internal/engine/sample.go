@@ -21,7 +21,7 @@ import (
 func (s Scope) sample(ctx context.Context, c Call) (Result, error) {
 	plan := c.Strategy.Plan()
 	if plan.Budget < 1 {
-		return Result{Selected: -1, Sampled: true}, &sampling.BudgetError{Budget: plan.Budget}
+		return Result{Selected: -1, Sampled: true}, &sampling.BudgetError{Strategy: plan.Name, Budget: plan.Budget}
 	}
 	// What the model is shown are the texts as written, for the component to fill in; what is checked, and what a judge
 	// reads, has its variables filled in here.
@@ -234,6 +234,9 @@ func expanded(c component.Component, reqs requirement.Requirements) (requirement
 	}
 	all := reqs.Slice()
 	for i, r := range all {
+		if !r.Shown() && !r.IsJudge() {
+			continue // no model reads it, and what code looks for may well be a brace
+		}
 		text, err := x.Expand(r.Description())
 		if err != nil {
 			return reqs, err
