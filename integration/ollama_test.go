@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/backend/ollama"
 	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/backend/replay"
@@ -94,6 +95,9 @@ func TestOllama(t *testing.T) {
 	testStream(t, b)
 	testFormat(t, b)
 	testCancel(t, b)
+	t.Run("conformance", func(t *testing.T) {
+		backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "no-such-model"})
+	})
 
 	t.Run("unknown model", func(t *testing.T) {
 		out, err := b.Generate(t.Context(), backend.Request{
@@ -152,6 +156,9 @@ func TestOpenAIDialect(t *testing.T) {
 	testStream(t, b)
 	testFormat(t, b)
 	testCancel(t, b)
+	t.Run("conformance", func(t *testing.T) {
+		backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "no-such-model"})
+	})
 
 	t.Run("unknown model", func(t *testing.T) {
 		out, err := b.Generate(t.Context(), backend.Request{

@@ -44,6 +44,7 @@ const keep = 64 << 10
 
 func (d *decoder) release() {
 	d.in = bytes.Buffer{}
+	d.json.Reset(&d.in) // lets go of the caller's bytes
 	if cap(d.text) > keep || cap(d.reasoning) > keep {
 		d.text, d.reasoning = nil, nil
 	}
