@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/telemetry/semconv"
 )
 
@@ -85,7 +86,7 @@ func (c capture) texts(span trace.Span, key attribute.Key, texts []string) {
 	span.SetAttributes(c.mark([]attribute.KeyValue{key.StringSlice(kept)}, whole)...)
 }
 
-// exchange records the messages, tools and reply of a generation. The reply may be zero.
+// exchange records the messages, tools and reply of a generation. A reply of which nothing arrived is not recorded.
 func (c capture) exchange(span trace.Span, messages content.Messages, tools content.List[content.ToolSpec], reply content.Message) {
 	if !c.on || !span.IsRecording() {
 		return
@@ -101,7 +102,7 @@ func (c capture) exchange(span trace.Span, messages content.Messages, tools cont
 			span.SetAttributes(attribute.KeyValue{Key: key, Value: v})
 		}
 	}
-	if !reply.IsZero() {
+	if !reply.PlainText() || reply.Text() != "" {
 		record(semconv.GenAIOutputMessagesKey, []node{c.message(semconv.GenAIOutputMessagesKey, reply)})
 	}
 	var system, input []node
@@ -121,6 +122,22 @@ func (c capture) exchange(span trace.Span, messages content.Messages, tools cont
 	record(semconv.GenAIToolDefinitionsKey, defs)
 	if !whole {
 		span.SetAttributes(semconv.MelleaContentTruncatedKey.Bool(true))
+	}
+}
+
+// variables records those of a prompt template whose values are in the messages as they were sent: what a guard took out
+// of a message must not come back this way.
+func (c capture) variables(span trace.Span, all content.List[hookpoint.Variable], sent content.Messages) {
+	if !c.on {
+		return
+	}
+	for v := range all.Values() {
+		for m := range sent.Values() {
+			if strings.Contains(m.Text(), v.Value) {
+				c.text(span, semconv.GenAIPromptVariableKey+attribute.Key("."+valid(v.Name)), v.Value)
+				break
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -77,3 +78,6 @@ func flush(t *testing.T, tel *telemetry.Telemetry) {
 		t.Fatal(err)
 	}
 }
+
+// text is a value as it stands in a tree.
+func text(v any) string { return fmt.Sprint(v) }

@@ -101,9 +101,7 @@ func (o *operation) generated(out hook.Outcome[hookpoint.GenerationStart, hookpo
 		return
 	}
 	o.tracer.capture.exchange(o.span, pre.Messages, pre.Tools, out.Post.Reply)
-	for v := range pre.Variables.Values() {
-		o.tracer.capture.text(o.span, semconv.GenAIPromptVariableKey+attribute.Key("."+valid(v.Name)), v.Value)
-	}
+	o.tracer.capture.variables(o.span, pre.Variables, pre.Messages)
 }
 
 // request adds what was asked for: the parameters as sent, or as asked for when nothing was sent.
