@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,6 +37,18 @@ type Output struct {
 	Terminal bool
 }
 
+// A serialWriter may be used by several goroutines.
+type serialWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *serialWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
 // app is one run of the command.
 type app struct {
 	System
@@ -47,6 +60,7 @@ type app struct {
 // Run runs the command with the arguments behind its name and returns its exit code. It returns when everything it
 // started has ended and telemetry is flushed. To interrupt it, cancel ctx with an *[Interrupted] as the cause.
 func Run(ctx context.Context, sys System, args ...string) int {
+	sys.Stderr.Writer = &serialWriter{w: sys.Stderr.Writer} // warnings come from goroutines of libraries
 	a := &app{System: sys, env: environment(sys.Environ)}
 	root := a.root()
 	root.SetArgs(args)
@@ -104,7 +118,7 @@ requirements, repairs what does not meet them, and leaves a complete trace.
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
 	return root
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -103,8 +104,10 @@ func describe(err error, secrets ...string) string {
 	)
 	text := err.Error()
 	switch {
-	case errors.As(err, &template) && template.Variable != "" && template.Err == nil:
-		text = "template " + template.Template + ": " + template.Reason + ": give it with --var " + template.Variable + "=VALUE"
+	case errors.As(err, &template) && template.Variable != "" && strings.HasSuffix(template.Reason, "is not set"):
+		text = fmt.Sprintf("%s: give it with --var %s=VALUE%s", template.Reason, template.Variable, verbatim)
+	case errors.As(err, &template):
+		text = template.Error() + verbatim
 	case errors.As(err, &failure) && failure.Message != "":
 		text += "; the server says: " + clip(failure.Message)
 	}
@@ -115,6 +118,9 @@ func describe(err error, secrets ...string) string {
 	}
 	return oneLine(strings.TrimPrefix(text, "mellea: "))
 }
+
+// verbatim is the way around templates.
+const verbatim = ", or pipe the prompt to `mellea run -`, which takes it as it is"
 
 // clip bounds what a server says, which may be a page.
 func clip(text string) string {

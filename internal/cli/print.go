@@ -112,7 +112,7 @@ func (a *app) printJSON(v any) error {
 
 // progress returns what shows how the call goes.
 func (a *app) progress(p plan) *progress {
-	show := &progress{out: a.Stderr, style: a.style(a.Stderr), live: a.Stderr.Terminal,
+	show := &progress{out: a.Stderr, style: a.style(a.Stderr), live: a.Stderr.Terminal, transients: a.Stderr.Terminal,
 		name: func(i int, r hookpoint.RequirementStart) string { return p.demands.name(i, r.Requirement) }}
 	demanding := len(p.demands.all) > 0
 	switch {

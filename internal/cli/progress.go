@@ -15,12 +15,14 @@ import (
 // progress shows the attempts of a call on a terminal while they are made, and streams text: a plugin like any other.
 // In a pipe it shows nothing but what --stream sends to standard output.
 type progress struct {
-	out     io.Writer // standard error
-	style   style
-	live    bool // a person watches out
-	name    func(i int, r hookpoint.RequirementStart) string
-	deltas  io.Writer // where deltas go; nil drops them
-	watched bool      // deltas go to out, below a line for each attempt
+	out   io.Writer // standard error
+	style style
+	live  bool // attempts are shown
+	// transients says that out is a terminal, on which a line can take the place of another.
+	transients bool
+	name       func(i int, r hookpoint.RequirementStart) string
+	deltas     io.Writer // where deltas go; nil drops them
+	watched    bool      // deltas go to out, below a line for each attempt
 
 	mu        sync.Mutex
 	budget    int
@@ -100,14 +102,17 @@ func (p *progress) iteration(_ context.Context, it hookpoint.Iteration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.breakLine()
-	head := p.head(it.Number)
+	head := p.head(it.Number) + " "
+	if p.watched { // the line above the text has it
+		head = "  "
+	}
 	switch {
 	case it.Passed:
-		p.line(head + " " + p.style.green("passed"))
+		p.line(head + p.style.green("passed"))
 	case it.ParseFailed:
-		p.line(head + " " + p.style.red("failed") + p.style.faint(" — the reply is not the value asked for"))
+		p.line(head + p.style.red("failed") + p.style.faint(" — the reply is not the value asked for"))
 	default:
-		p.line(head + " " + p.style.red("failed") + p.style.faint(fmt.Sprintf(" — %d of %d met", it.PassedCount, it.Requirements)))
+		p.line(head + p.style.red("failed") + p.style.faint(fmt.Sprintf(" — %d of %d met", it.PassedCount, it.Requirements)))
 		for _, f := range p.failed {
 			p.line("    " + f)
 		}
@@ -160,7 +165,7 @@ func (p *progress) line(text string) {
 
 // replace prints a line that the next one replaces.
 func (p *progress) replace(text string) {
-	if !p.live {
+	if !p.transients {
 		return
 	}
 	p.clear()

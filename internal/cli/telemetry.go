@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -32,16 +33,16 @@ func (a *app) withTelemetry(ctx context.Context, name string, args []string, com
 
 // telemetryOptions are those of the environment. The demonstration prints its trace whatever the environment says.
 func (a *app) telemetryOptions(command string) []telemetry.Option {
-	opts := []telemetry.Option{telemetry.WithLogger(a.warnings())}
+	logger, environ := a.warnings(), a.Environ
+	var console []telemetry.Option
 	switch command {
-	case "env": // it shows what the others warn of
-		return append(opts, telemetry.WithEnviron(nil))
+	case "env": // its output is what the others warn of
+		logger = slog.New(slog.DiscardHandler)
 	case "demo":
-		return append(opts, telemetry.WithEnviron(slices.DeleteFunc(slices.Clone(a.Environ), suppresses)),
-			telemetry.WithConsole(a.Stdout.Writer))
-	default:
-		return append(opts, telemetry.WithEnviron(a.Environ))
+		environ = slices.DeleteFunc(slices.Clone(environ), suppresses)
+		console = []telemetry.Option{telemetry.WithConsole(a.Stdout.Writer)}
 	}
+	return append(console, telemetry.WithLogger(logger), telemetry.WithEnviron(environ))
 }
 
 // suppresses reports whether an entry of the environment can keep spans from being printed.

@@ -4,7 +4,8 @@
 //
 // The command finds the servers by its environment: OLLAMA_HOST, MELLEA_MODEL,
 // OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, and with
-// MELLEA_TRACES_ENABLED and MELLEA_TRACES_OTLP its traces are on. It has this
+// MELLEA_TRACES_ENABLED and MELLEA_TRACES_OTLP its traces are on;
+// JAEGER_QUERY_URL is where they can be read back. It has this
 // program's standard input and outputs; what this program itself says goes to
 // standard error. When the command ends the servers are stopped and this program
 // exits with its code (which "go run" shows, and turns to 1). With -keep the
@@ -161,6 +162,7 @@ func (s *servers) variables(grpc bool) []string {
 		"OTEL_EXPORTER_OTLP_PROTOCOL=" + protocol,
 		"MELLEA_TRACES_ENABLED=true",
 		"MELLEA_TRACES_OTLP=true",
+		"JAEGER_QUERY_URL=" + s.jaeger.QueryURL,
 	}
 }
 

@@ -1,0 +1,56 @@
+# `make` lists the targets. Everything runs offline but `components`, which downloads and builds once.
+
+SHELL := /bin/bash
+GO    ?= go
+# Linters and the vulnerability checker are tools of their own module file.
+TOOL   = $(GO) tool -modfile=tools.mod
+# A fuzz target runs this long; `go test` alone runs the seeds.
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test race lint bench fuzz generate components integration record-demo demo-real
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the demonstration; nothing to install
+	$(GO) run ./cmd/mellea demo
+
+test: ## run the tests; integration tests skip what is not installed
+	$(GO) test ./...
+
+race: ## run the tests under the race detector, in random order
+	$(GO) test -race -shuffle=on ./...
+
+lint: ## check formatting, vet and lint
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run ./...
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## fuzz every parser for FUZZTIME each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+generate: ## regenerate the generated files
+	$(GO) generate ./...
+
+components: ## install the real servers of the integration tests, once
+	scripts/components/install.sh
+
+integration: components ## run the integration tests against the real servers
+	MELLEA_REQUIRE_COMPONENTS=1 $(GO) test ./integration/...
+
+record-demo: components ## record the demonstration anew from the real small model
+	$(GO) run ./scripts/components/run -- \
+	  $(GO) run ./cmd/mellea demo --live --backend ollama --record internal/cli/demo/recording.jsonl
+	chmod 644 internal/cli/demo/recording.jsonl
+
+demo-real: components ## run a prompt with two requirements on a real Ollama, traced into a real Jaeger (KEEP=-keep leaves them up)
+	$(GO) run ./scripts/components/run $(KEEP) -- scripts/demo-real.sh

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mellea-go/mellea/backend/openai"
+	"github.com/mellea-go/mellea/telemetry"
+)
+
+// jsonEnv is what mellea env --output json prints.
+type jsonEnv struct {
+	Settings  []jsonSetting  `json:"settings"`
+	Endpoints []jsonEndpoint `json:"endpoints"`
+	Warnings  []string       `json:"warnings"`
+}
+
+type jsonSetting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
+	Pillar string `json:"pillar"`
+	Note   string `json:"note,omitempty"`
+}
+
+type jsonEndpoint struct {
+	Name    string `json:"name"`
+	URL     string `json:"url"`
+	Answers bool   `json:"answers"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+func (a *app) envCommand() *cobra.Command {
+	var output string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Show the effective telemetry configuration and where each value comes from",
+		Long: `Env shows what the environment comes to: each setting with its value and origin, deprecated and
+unknown names in use, and whether the endpoints answer (within a second). Headers and keys are masked.`,
+		Example: `  mellea env
+  mellea env --all --output json`,
+		Args:        noArguments,
+		Annotations: map[string]string{traced: "yes"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			e := a.inspect(cmd.Context(), all)
+			if output == "json" {
+				return a.printJSON(e)
+			}
+			return a.printEnv(e)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "also those that are neither set nor have a default")
+	cmd.Flags().StringVar(&output, "output", "text", "`text` or json")
+	a.complete(cmd, "output", outputNames)
+	return cmd
+}
+
+// inspect finds out about the environment, and asks the endpoints.
+func (a *app) inspect(ctx context.Context, all bool) jsonEnv {
+	lookup := func(name string) (string, bool) {
+		v, ok := a.env[name]
+		return v, ok
+	}
+	effective := telemetry.Inspect(lookup, a.Environ)
+	out := jsonEnv{Settings: []jsonSetting{}, Warnings: append([]string{}, effective.Warnings...)}
+	for _, s := range effective.Settings {
+		if all || s.Value != "" || s.Origin != telemetry.FromDefault {
+			out.Settings = append(out.Settings, jsonSetting{Name: s.Name, Value: s.Value, Origin: string(s.Origin), Pillar: s.Pillar, Note: s.Note})
+		}
+	}
+	for _, name := range []string{"OLLAMA_HOST", "OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"} {
+		value, set := a.env[name]
+		if !set && !all {
+			continue
+		}
+		s := jsonSetting{Name: name, Value: safe(value), Origin: string(telemetry.FromEnvironment), Pillar: "command line"}
+		switch {
+		case !set:
+			s.Origin = string(telemetry.FromDefault)
+		case name != "OLLAMA_HOST" && name != "OPENAI_BASE_URL" && value != "":
+			s.Value = "****"
+		}
+		out.Settings = append(out.Settings, s)
+	}
+	out.Endpoints = a.endpoints(ctx, effective)
+	return out
+}
+
+// endpoints asks every endpoint that is configured whether it answers, all at once.
+func (a *app) endpoints(ctx context.Context, effective telemetry.Effective) []jsonEndpoint {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	found := make([]jsonEndpoint, 0, 3)
+	if effective.Endpoint != "" {
+		found = append(found, jsonEndpoint{Name: "OTLP " + effective.Protocol, URL: effective.Endpoint})
+	}
+	found = append(found, jsonEndpoint{Name: "Ollama", URL: safe(cmp.Or(a.env["OLLAMA_HOST"], "http://127.0.0.1:11434"))})
+	if a.env["OPENAI_API_KEY"] != "" || a.env["OPENAI_BASE_URL"] != "" {
+		found = append(found, jsonEndpoint{Name: "OpenAI", URL: safe(cmp.Or(a.env["OPENAI_BASE_URL"], openai.DefaultBaseURL))})
+	}
+	var wg sync.WaitGroup
+	for i := range found {
+		wg.Go(func() {
+			var err error
+			if e := &found[i]; e.Name == "Ollama" {
+				var version string
+				if version, err = a.ollama(server{}).Version(ctx); err == nil {
+					e.Detail = "version " + oneLine(version)
+				}
+			} else {
+				err = dial(ctx, e.URL)
+			}
+			if found[i].Answers = err == nil; err != nil {
+				found[i].Detail = describe(err)
+			}
+		})
+	}
+	wg.Wait()
+	return found
+}
+
+// dial reports whether something listens at an address.
+func dial(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("%q is not a URL with a host", address)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// safe returns an address without what may be secret in it.
+func safe(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" { // such as localhost:11434
+		if at := lastAt(address); at >= 0 {
+			return address[at+1:]
+		}
+		return address
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+func lastAt(s string) int {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '@' {
+			return i
+		}
+	}
+	return -1
+}
+
+func (a *app) printEnv(e jsonEnv) error {
+	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tORIGIN\tNOTE")
+	for _, s := range e.Settings {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, oneLine(s.Value), s.Origin, s.Note)
+	}
+	fmt.Fprintln(w, "\nENDPOINT\tURL\tANSWERS\t")
+	for _, p := range e.Endpoints {
+		answers := "yes"
+		if !p.Answers {
+			answers = "no"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, oneLine(p.URL), answers, p.Detail)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, text := range e.Warnings {
+		a.warn("%s", text)
+	}
+	return nil
+}
