@@ -1,13 +1,16 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/component"
 	"github.com/mellea-go/mellea/content"
 )
 
@@ -87,3 +90,22 @@ func must[T any](t *testing.T) func(T, error) T {
 		return v
 	}
 }
+
+// number is a component whose reply must be a number.
+type number struct{}
+
+func (number) Kind() string { return "number" }
+func (number) Prompt() (component.Prompt, error) {
+	return component.Prompt{Messages: content.NewMessages(content.User("A number, please"))}, nil
+}
+func (number) Pending() []*backend.Output { return nil }
+func (number) Parse(reply content.Message) (int, error) {
+	n, err := strconv.Atoi(reply.Text())
+	if err != nil {
+		return 0, &component.ParseError{Kind: "number", Reason: "not a number: " + reply.Text(), Err: err}
+	}
+	return n, nil
+}
+
+// indexOf returns where text stands in b, -1 when it does not.
+func indexOf(b []byte, text string) int { return bytes.Index(b, []byte(text)) }

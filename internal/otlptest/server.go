@@ -179,7 +179,7 @@ func (r metrics) Export(ctx context.Context, m *colmetrics.ExportMetricsServiceR
 }
 
 // Spans waits until at least n spans have arrived and returns all, in the order they started. It fails the test when its
-// deadline, or a minute, passes first.
+// deadline, or 20 s, passes first.
 func (s *Server) Spans(t testing.TB, n int) []Span {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience(t))
@@ -203,10 +203,10 @@ func (s *Server) Spans(t testing.TB, n int) []Span {
 func patience(t testing.TB) time.Duration {
 	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if at, ok := d.Deadline(); ok {
-			return min(time.Until(at)/2, time.Minute)
+			return min(time.Until(at)/2, 20*time.Second)
 		}
 	}
-	return time.Minute
+	return 20 * time.Second
 }
 
 // Raw returns the bytes of everything that has arrived, uncompressed, for tests that look for what must not be in it.
