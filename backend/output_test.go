@@ -132,7 +132,7 @@ func TestOutputCancelledAtAnyByte(t *testing.T) {
 					t.Errorf("got error %v, want context.Canceled and the first cause in it", err)
 				}
 				var cancelled *backend.CancelledError
-				if !errors.As(err, &cancelled) || cancelled.Cause != cause { //nolint:errorlint // the very value
+				if !errors.As(err, &cancelled) || cancelled.Cause != cause {
 					t.Errorf("got error %v, want a *CancelledError with the cause", err)
 				}
 				if rec.finished != 1 || rec.reply.Message.Text() != text[:k] || !errors.Is(rec.err, cause) {
@@ -165,7 +165,7 @@ func TestOutputEnds(t *testing.T) {
 		{
 			name: "failed", text: "a",
 			produce: func(_ context.Context, w *backend.Writer) error { w.Text(time.Now(), []byte("a")); return failure },
-			want:    func(err error) bool { return err == failure }, //nolint:errorlint // the very value
+			want:    func(err error) bool { return err == failure },
 		},
 		{
 			name: "completed although the context ended meanwhile", text: "a",
@@ -189,7 +189,7 @@ func TestOutputEnds(t *testing.T) {
 				return ctx, func() { cancel(failure) }
 			},
 			end:  func(_ *backend.Output, cancel context.CancelFunc) { cancel() },
-			want: func(err error) bool { return err == failure }, //nolint:errorlint // the very value
+			want: func(err error) bool { return err == failure },
 		},
 		{
 			name: "the deadline passed", produce: feed(nil),
@@ -253,7 +253,7 @@ func TestOutputEnds(t *testing.T) {
 					t.Errorf("got times %v and %v, want both", r.Generation.Started, r.Generation.Ended)
 				}
 				out.Cancel(errors.New("after the end"))
-				if again := out.Wait(t.Context()); again != err { //nolint:errorlint // the very value
+				if again := out.Wait(t.Context()); again != err {
 					t.Errorf("got error %v after a late Cancel, want it unchanged", again)
 				}
 			})

@@ -24,11 +24,11 @@ type badInput struct {
 	refusedByHeader bool
 }
 
-const page = "<!doctype html><html><body>" + secretReply + "</body></html>"
+const page = "<!doctype html><html><body>" + hiddenReply + "</body></html>"
 
 func (s Suite) badInputs() []badInput {
 	failure := func(status int, code string) script {
-		return script{status: status, code: code, message: secretMessage + " about model " + ownModel + " and key " + secretKey}
+		return script{status: status, code: code, message: hiddenMessage + " about model " + ownModel + " and key " + hiddenKey}
 	}
 	html := func(status int) script {
 		return script{status: status, raw: []byte(page), contentType: "text/html; charset=utf-8"}
@@ -45,9 +45,9 @@ func (s Suite) badInputs() []badInput {
 		{name: "502 with a page of a gateway", script: html(502), status: 502},
 		{name: "a page instead of JSON", script: html(0), code: backend.CodeInvalidResponse, remedy: "base URL", refusedByHeader: true},
 		{name: "a page that calls itself JSON", script: script{raw: []byte(page), contentType: "application/json"}, code: backend.CodeInvalidResponse, remedy: "base URL"},
-		{name: "plain text", script: text(secretReply), code: backend.CodeInvalidResponse},
+		{name: "plain text", script: text(hiddenReply), code: backend.CodeInvalidResponse},
 		{name: "an empty body", script: text(""), code: backend.CodeInvalidResponse},
-		{name: "a document of another kind", script: script{raw: []byte(`{"` + secretReply + `":1}`), contentType: "application/json"}, code: backend.CodeInvalidResponse},
+		{name: "a document of another kind", script: script{raw: []byte(`{"` + hiddenReply + `":1}`), contentType: "application/json"}, code: backend.CodeInvalidResponse},
 		{name: "no reply in the reply", script: script{raw: s.Dialect.Missing(false), contentType: s.Dialect.ContentType(false)}, code: backend.CodeInvalidResponse},
 		{name: "no reply in the stream", script: script{raw: s.Dialect.Missing(true), contentType: s.Dialect.ContentType(true)}, streamOnly: true, code: backend.CodeInvalidResponse},
 		{name: "a reply without a word", script: script{reply: Reply{ID: "x", Model: "m", Text: []string{""}, Finish: "stop", Usage: s.Usage}}, code: backend.CodeInvalidResponse},
@@ -79,7 +79,7 @@ func runBadInput(t *testing.T, s Suite) {
 				if e.RequestID != requestID && !bad.refusedByHeader {
 					t.Errorf("got request id %q in the error, want %q", e.RequestID, requestID)
 				}
-				if bad.script.message != "" && !strings.Contains(e.Message, secretMessage) {
+				if bad.script.message != "" && !strings.Contains(e.Message, hiddenMessage) {
 					t.Errorf("got message %q, want the provider's", e.Message)
 				}
 				if g := r.Generation; g.Provider != s.Provider || g.Model == "" || g.Ended.IsZero() {
@@ -90,12 +90,14 @@ func runBadInput(t *testing.T, s Suite) {
 	}
 	t.Run("nothing listens", func(t *testing.T) {
 		t.Parallel()
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		url := "http://" + ln.Addr().String()
-		ln.Close()
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
 		_, err = generate(t, s.backendAt(t, url), ask(false))
 		e := wantError(t, s, err)
 		if e.Code != backend.CodeUnreachable || !strings.Contains(e.Remedy, "running") {
@@ -104,7 +106,7 @@ func runBadInput(t *testing.T, s Suite) {
 	})
 	t.Run("an address that is none", func(t *testing.T) {
 		t.Parallel()
-		for _, url := range []string{"localhost:1234", "ftp://localhost", "http://", "http://user:" + secretKey + "@local host"} {
+		for _, url := range []string{"localhost:1234", "ftp://localhost", "http://", "http://user:" + hiddenKey + "@local host"} {
 			b := s.backendAt(t, url)
 			_, err := b.Info(patient(t))
 			if got := wantError(t, s, err).Code; got != backend.CodeConfiguration {
@@ -122,7 +124,7 @@ func runBadInput(t *testing.T, s Suite) {
 			var reached atomic.Bool
 			other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
 			t.Cleanup(other.Close)
-			_, b := s.serve(t, always(script{status: 307, header: map[string]string{"Location": other.URL + "/v1/x?secret=" + secretKey}}))
+			_, b := s.serve(t, always(script{status: 307, header: map[string]string{"Location": other.URL + "/v1/x?secret=" + hiddenKey}}))
 			_, err := generate(t, b, ask(stream))
 			e := wantError(t, s, err)
 			if e.Code != backend.CodeRedirect || !strings.Contains(e.Remedy, other.URL) {

@@ -55,7 +55,10 @@ func runCancel(t *testing.T, s Suite) {
 		srv, b := s.serve(t, always(stalled()))
 		out := start(t, context.Background(), b, ask(true))
 		cause := errors.New("the user pressed stop")
-		for c := range out.Chunks(patient(t)) {
+		for c, err := range out.Chunks(patient(t)) {
+			if err != nil {
+				t.Error(err)
+			}
 			if c.Kind == backend.ChunkText {
 				out.Cancel(cause)
 				break

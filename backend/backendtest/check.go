@@ -15,9 +15,9 @@ import (
 const patience = 20 * time.Second
 
 // patient returns a context for waiting.
-func patient(t testing.TB) context.Context {
+func patient(tb testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
@@ -48,65 +48,65 @@ func (l *lifecycle) Finish(r backend.Reply, err error) (backend.Reply, error) {
 }
 
 // start starts a generation. It is over, with Finish called once, before the test ends.
-func start(t testing.TB, ctx context.Context, b backend.Backend, req backend.Request) *backend.Output { //nolint:revive // the test first, as everywhere here
-	t.Helper()
-	l := &lifecycle{t: t}
+func start(tb testing.TB, ctx context.Context, b backend.Backend, req backend.Request) *backend.Output { //nolint:revive // the test first, as everywhere here
+	tb.Helper()
+	l := &lifecycle{t: tb}
 	out, err := b.Generate(ctx, req.WithLifecycle(l, false))
 	if err != nil {
-		t.Fatalf("Generate: %v", err)
+		tb.Fatalf("Generate: %v", err)
 	}
 	l.out.Store(out)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		select {
 		case <-out.Done():
 		case <-time.After(patience):
-			t.Error("the generation outlived the test")
+			tb.Error("the generation outlived the test")
 			return
 		}
 		if got := l.finished.Load(); got != 1 {
-			t.Errorf("got %d calls of Finish, want 1", got)
+			tb.Errorf("got %d calls of Finish, want 1", got)
 		}
 		r, _ := out.Reply(context.Background())
 		if got, want := int(l.chunks.Load()), r.Generation.Chunks; got != want {
-			t.Errorf("got %d calls of Chunk, want one for each of %d chunks", got, want)
+			tb.Errorf("got %d calls of Chunk, want one for each of %d chunks", got, want)
 		}
 	})
 	return out
 }
 
 // generate runs a generation to its end.
-func generate(t testing.TB, b backend.Backend, req backend.Request) (backend.Reply, error) {
-	t.Helper()
-	r, err := start(t, context.Background(), b, req).Reply(patient(t))
-	if errors.Is(err, context.DeadlineExceeded) && patient(t).Err() != nil {
-		t.Fatalf("the generation hangs: %v", err)
+func generate(tb testing.TB, b backend.Backend, req backend.Request) (backend.Reply, error) {
+	tb.Helper()
+	r, err := start(tb, context.Background(), b, req).Reply(patient(tb))
+	if errors.Is(err, context.DeadlineExceeded) && patient(tb).Err() != nil {
+		tb.Fatalf("the generation hangs: %v", err)
 	}
 	return r, err
 }
 
 // wantError checks what holds for every error of a backend and returns it.
-func wantError(t testing.TB, s Suite, err error) *backend.Error {
-	t.Helper()
+func wantError(tb testing.TB, s Suite, err error) *backend.Error {
+	tb.Helper()
 	if err == nil {
-		t.Fatal("got no error, want one")
+		tb.Fatal("got no error, want one")
 	}
 	var e *backend.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("got error %T %v, want a *backend.Error", err, err)
+		tb.Fatalf("got error %T %v, want a *backend.Error", err, err)
 	}
 	if e.Provider != s.Provider {
-		t.Errorf("got an error of provider %q, want %q", e.Provider, s.Provider)
+		tb.Errorf("got an error of provider %q, want %q", e.Provider, s.Provider)
 	}
 	if e.Remedy == "" {
-		t.Errorf("got error %q without a remedy, want one", e)
+		tb.Errorf("got error %q without a remedy, want one", e)
 	}
 	if e.Code == "" && e.Status == 0 {
-		t.Errorf("got error %q with neither code nor status, want one of them", e)
+		tb.Errorf("got error %q with neither code nor status, want one of them", e)
 	}
 	eachText(err, func(text string) {
-		for _, secret := range []string{secretKey, secretPrompt, secretReply, secretMessage} {
-			if strings.Contains(text, secret) {
-				t.Errorf("the text of an error holds %q: %s", secret, text)
+		for _, hidden := range []string{hiddenKey, hiddenPrompt, hiddenReply, hiddenMessage} {
+			if strings.Contains(text, hidden) {
+				tb.Errorf("the text of an error holds %q: %s", hidden, text)
 			}
 		}
 	})

@@ -92,28 +92,28 @@ func runMetadata(t *testing.T, s Suite) {
 }
 
 // wantTimes checks the order of a generation's times.
-func wantTimes(t testing.TB, g backend.Generation) {
-	t.Helper()
+func wantTimes(tb testing.TB, g backend.Generation) {
+	tb.Helper()
 	if g.Started.IsZero() || g.FirstChunk.IsZero() || g.FirstToken.IsZero() || g.Ended.IsZero() {
-		t.Fatalf("got times %v, %v, %v, %v, want all of them", g.Started, g.FirstChunk, g.FirstToken, g.Ended)
+		tb.Fatalf("got times %v, %v, %v, %v, want all of them", g.Started, g.FirstChunk, g.FirstToken, g.Ended)
 	}
 	if g.FirstChunk.Before(g.Started) || g.FirstToken.Before(g.FirstChunk) || g.Ended.Before(g.FirstToken) {
-		t.Errorf("got start %v, first chunk %v, first token %v, end %v, want them in this order", g.Started, g.FirstChunk, g.FirstToken, g.Ended)
+		tb.Errorf("got start %v, first chunk %v, first token %v, end %v, want them in this order", g.Started, g.FirstChunk, g.FirstToken, g.Ended)
 	}
 	if g.Chunks == 0 {
-		t.Error("got no chunks counted, want some")
+		tb.Error("got no chunks counted, want some")
 	}
 }
 
-func hostPort(t testing.TB, raw string) (host string, port int) {
-	t.Helper()
+func hostPort(tb testing.TB, raw string) (host string, port int) {
+	tb.Helper()
 	u, err := url.Parse(raw)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	port, err = strconv.Atoi(u.Port())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return u.Hostname(), port
 }

@@ -157,25 +157,25 @@ func wantUnsupported(t *testing.T, s Suite, option backend.Neutral, set func(bac
 }
 
 // wantMember checks the member of a request at a path of names joined by dots.
-func wantMember(t testing.TB, body []byte, path string, want any) {
-	t.Helper()
-	got, ok := member(t, body, path)
+func wantMember(tb testing.TB, body []byte, path string, want any) {
+	tb.Helper()
+	got, ok := member(tb, body, path)
 	if !ok {
-		t.Errorf("the request has no %s, want %v:\n%s", path, want, body)
+		tb.Errorf("the request has no %s, want %v:\n%s", path, want, body)
 		return
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("%s (-got +want):\n%s", path, diff)
+		tb.Errorf("%s (-got +want):\n%s", path, diff)
 	}
 }
 
-func member(t testing.TB, body []byte, path string) (any, bool) {
-	t.Helper()
+func member(tb testing.TB, body []byte, path string) (any, bool) {
+	tb.Helper()
 	var v any
 	if err := json.Unmarshal(body, &v); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	for _, name := range strings.Split(path, ".") {
+	for name := range strings.SplitSeq(path, ".") {
 		object, _ := v.(map[string]any)
 		var ok bool
 		if v, ok = object[name]; !ok {

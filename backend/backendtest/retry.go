@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mellea-go/mellea/backend"
 )
 
 func runRetry(t *testing.T, s Suite) {
 	retries := func(n int) func(*Config) { return func(c *Config) { c.Retries = n } }
-	limited := script{status: 429, code: "rate_limit_exceeded", message: secretMessage, header: map[string]string{"Retry-After": "0"}}
+	limited := script{status: 429, code: "rate_limit_exceeded", message: hiddenMessage, header: map[string]string{"Retry-After": "0"}}
 	t.Run("429, then a reply", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, stream bool) {
@@ -71,7 +73,9 @@ func runRetry(t *testing.T, s Suite) {
 		t.Parallel()
 		srv, b := s.serve(t, always(script{reply: s.reply(), cut: &cut{after: 20}}), retries(3))
 		_, err := generate(t, b, ask(true))
-		wantError(t, s, err)
+		if got := wantError(t, s, err).Code; got != backend.CodeInvalidResponse {
+			t.Errorf("got code %q, want %q", got, backend.CodeInvalidResponse)
+		}
 		if n := len(srv.recorded()); n != 1 {
 			t.Errorf("got %d requests, want 1", n)
 		}
@@ -103,7 +107,9 @@ func runCutOff(t *testing.T, s Suite) {
 					text := r.Message.Text()
 					switch {
 					case err != nil:
-						wantError(t, s, err)
+						if got := wantError(t, s, err).Code; got != backend.CodeInvalidResponse {
+							t.Errorf("cut after %d of %d bytes: got code %q, want %q", n, size, got, backend.CodeInvalidResponse)
+						}
 						if !strings.HasPrefix(reply.FullText(), text) {
 							t.Errorf("cut after %d of %d bytes: got text %q, want a beginning of %q", n, size, text, reply.FullText())
 						}

@@ -124,7 +124,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, received Received
 	frames, contentType := s.frames(received, sc)
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("X-Request-Id", requestID)
+	h.Set("X-Request-ID", requestID)
 	for k, v := range sc.header {
 		h.Set(k, v)
 	}
@@ -180,7 +180,7 @@ func (s *server) cutOff(w http.ResponseWriter, sc script, body []byte) {
 		s.t.Errorf("hijack: %v", err)
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var head strings.Builder
 	head.WriteString("HTTP/1.1 200 OK\r\nConnection: close\r\n")
 	for k, vs := range w.Header() {

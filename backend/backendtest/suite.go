@@ -57,10 +57,10 @@ type Config struct {
 
 // What must not show in the text of an error.
 const (
-	secretKey     = "sk-very-secret-4f1c9"
-	secretPrompt  = "PROMPT-with-a-secret-8d2e"
-	secretReply   = "REPLY-with-a-secret"
-	secretMessage = "MESSAGE-of-the-provider-with-a-secret"
+	hiddenKey     = "sk-very-hidden-4f1c9"
+	hiddenPrompt  = "PROMPT-that-is-hidden-8d2e"
+	hiddenReply   = "REPLY-that-is-hidden"
+	hiddenMessage = "MESSAGE-of-the-provider-that-is-hidden"
 )
 
 // Model names that the suite uses.
@@ -99,7 +99,7 @@ func (s Suite) backendAt(t *testing.T, url string, change ...func(*Config)) back
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := Config{
-		URL: url, Model: ownModel, Key: secretKey, ReplyLimit: 1 << 20, Transport: transport,
+		URL: url, Model: ownModel, Key: hiddenKey, ReplyLimit: 1 << 20, Transport: transport,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -118,14 +118,14 @@ func (s Suite) serve(t *testing.T, plan func(int, Received) script, change ...fu
 // reply is what the fake server answers unless a check needs something else.
 func (s Suite) reply() Reply {
 	return Reply{
-		ID: "reply-1", Model: "served-model", Text: []string{secretReply + " ", "in ", "\"three\"\n", "pieces ✓"}, Finish: "stop", Usage: s.Usage,
+		ID: "reply-1", Model: "served-model", Text: []string{hiddenReply + " ", "in ", "\"three\"\n", "pieces ✓"}, Finish: "stop", Usage: s.Usage,
 	}
 }
 
 // ask is a request of the suite.
 func ask(stream bool) backend.Request {
 	return backend.Request{
-		Messages: content.NewMessages(content.User(secretPrompt)),
+		Messages: content.NewMessages(content.User(hiddenPrompt)),
 		Options:  backend.Options{}.WithStream(stream),
 	}
 }

@@ -30,7 +30,7 @@ var _ backend.Backend = (*Backend)(nil)
 
 // Format prints the backend without its secrets, whatever the verb.
 func (b *Backend) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "%s backend %s", b.provider, b.client)
+	_, _ = fmt.Fprintf(f, "%s backend %s", b.provider, b.client) // the printer keeps its own errors
 }
 
 // LogValue is the masked form for log/slog.

@@ -102,8 +102,7 @@ func Example_errors() {
 	}
 	err = out.Wait(ctx)
 	fmt.Println(err)
-	var failed *backend.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*backend.Error](err); ok {
 		fmt.Println(failed.Status, failed.Code)
 	}
 	// Output:

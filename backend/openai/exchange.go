@@ -45,14 +45,13 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	res, err := x.b.client.Do(ctx, call)
 	if err != nil {
 		err = x.b.fail("chat", err)
-		var failed *backend.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*backend.Error](err); ok {
 			g.RequestID = failed.RequestID
 			x.nameModel(failed)
 		}
 		return err
 	}
-	defer res.Close()
+	defer func() { _ = res.Close() }() // it never fails
 	g.RequestID = res.RequestID()
 	dec := decoders.Get().(*openai.Decoder)
 	defer decoders.Put(dec)
@@ -199,17 +198,7 @@ type seenCall struct {
 func (s *calls) index(c *openai.ToolCall) int {
 	i := len(s.seen) - 1
 	for ; i >= 0; i-- {
-		known := s.seen[i]
-		same := false
-		switch {
-		case c.Index >= 0:
-			same = known.number == c.Index && (c.ID == "" || known.id == "" || known.id == c.ID)
-		case c.ID != "":
-			same = known.id == c.ID
-		default:
-			same = c.Name == "" && i == s.last
-		}
-		if same {
+		if s.adds(c, i) {
 			break
 		}
 	}
@@ -225,4 +214,16 @@ func (s *calls) index(c *openai.ToolCall) int {
 	}
 	s.last = i
 	return i
+}
+
+// adds reports whether c adds to call i.
+func (s *calls) adds(c *openai.ToolCall, i int) bool {
+	known := s.seen[i]
+	switch {
+	case c.Index >= 0:
+		return known.number == c.Index && (c.ID == "" || known.id == "" || known.id == c.ID)
+	case c.ID != "":
+		return known.id == c.ID
+	}
+	return c.Name == "" && i == s.last
 }

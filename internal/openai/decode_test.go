@@ -96,8 +96,7 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Parallel()
 			var d openai.Decoder
 			_, err := d.Decode([]byte(tt.doc))
-			var format *openai.FormatError
-			if !errors.As(err, &format) {
+			if _, ok := errors.AsType[*openai.FormatError](err); !ok {
 				t.Fatalf("got error %v, want a *FormatError", err)
 			}
 			if got, want := err.Error(), "openai: "+tt.want; got != want {

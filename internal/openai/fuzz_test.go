@@ -16,8 +16,7 @@ func decodeTwice(t *testing.T, doc []byte, encode func([]byte, *openai.Event) []
 	var first, second openai.Decoder
 	once, err := first.Decode(doc)
 	if err != nil {
-		var format *openai.FormatError
-		if !errors.As(err, &format) {
+		if _, ok := errors.AsType[*openai.FormatError](err); !ok {
 			t.Fatalf("got error %T, want a *FormatError", err)
 		}
 		return
@@ -80,16 +79,14 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		in, err := openai.DecodeRequest(doc)
 		if err != nil {
-			var format *openai.FormatError
-			if !errors.As(err, &format) {
+			if _, ok := errors.AsType[*openai.FormatError](err); !ok {
 				t.Fatalf("got error %T, want a *FormatError", err)
 			}
 			return
 		}
 		once, err := openai.AppendRequest(nil, in.Request, openai.Style{})
 		if err != nil {
-			var refused *openai.ValueError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*openai.ValueError](err); !ok {
 				t.Fatalf("got error %T, want a *ValueError", err)
 			}
 			return

@@ -2,6 +2,7 @@ package openai_test
 
 import (
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,11 +50,7 @@ func TestDecodeRequest(t *testing.T) {
 	if diff := cmp.Diff(got, []any{"m", true, 5, 0.5, false, []string{"END"}, "p", "add"}); diff != "" {
 		t.Errorf("parameters (-got +want):\n%s", diff)
 	}
-	extras := map[string]any{}
-	for k, v := range o.Extras() {
-		extras[k] = v
-	}
-	if diff := cmp.Diff(extras, map[string]any{"user": "u", "stream_options": map[string]any{"chunk": 1.0}}); diff != "" {
+	if diff := cmp.Diff(maps.Collect(o.Extras()), map[string]any{"user": "u", "stream_options": map[string]any{"chunk": 1.0}}); diff != "" {
 		t.Errorf("extras (-got +want):\n%s", diff)
 	}
 }
@@ -81,8 +78,7 @@ func TestDecodeRequestRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := openai.DecodeRequest([]byte(tt.doc))
-			var format *openai.FormatError
-			if !errors.As(err, &format) {
+			if _, ok := errors.AsType[*openai.FormatError](err); !ok {
 				t.Fatalf("got error %v, want a *FormatError", err)
 			}
 			if got, want := err.Error(), "openai: "+tt.want; got != want {

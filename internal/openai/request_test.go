@@ -173,8 +173,7 @@ func TestAppendRequestRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := openai.AppendRequest(nil, tt.req, openai.Style{})
-			var refused *openai.ValueError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*openai.ValueError](err); !ok {
 				t.Fatalf("got error %v, want a *ValueError", err)
 			}
 			if !strings.Contains(err.Error(), tt.names) || strings.Contains(err.Error(), "SECRET") {

@@ -178,11 +178,9 @@ func (s *scanner) count(field string) (int, error) {
 			return n, nil
 		}
 	}
-	f, err := strconv.ParseFloat(string(v), 64)
-	if err != nil || f <= 0 {
-		return 0, nil
-	}
-	return int(min(f, math.MaxInt32)), nil
+	// The only error of a number the decoder accepted is that it is too large, and then it is infinite.
+	f, _ := strconv.ParseFloat(string(v), 64)
+	return int(min(max(f, 0), math.MaxInt32)), nil
 }
 
 // same returns old when it is the text of b, which saves the allocation for what every chunk repeats.
