@@ -68,11 +68,11 @@ func (a *app) model(s server) string {
 
 func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 	name, from := s.backend, "--backend"
-	if name == "" && s.replay == "" {
+	switch {
+	case s.replay != "":
+		name = useReplay
+	case name == "":
 		name, from = a.env["MELLEA_BACKEND"], "MELLEA_BACKEND"
-	}
-	if s.replay != "" {
-		name = cmp.Or(name, useReplay)
 	}
 	switch name {
 	case useReplay:

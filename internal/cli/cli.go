@@ -55,6 +55,7 @@ type app struct {
 
 	env       map[string]string
 	telemetry *telemetry.Telemetry // nil for commands that are not traced
+	spans     spanList             // of the demonstration
 }
 
 // Run runs the command with the arguments behind its name and returns its exit code. It returns when everything it

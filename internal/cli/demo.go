@@ -69,8 +69,7 @@ func (a *app) demo(ctx context.Context, f demoFlags, speedGiven bool) error {
 	if closed := closeBackend(); closed != nil {
 		err = errors.Join(err, fmt.Errorf("recording: %w", closed))
 	}
-	// The trace is printed when its last span, that of this command, has ended.
-	a.say("\n" + st.bold("Its trace:") + "\n\n")
+	a.spans.title = "\n" + st.bold("Its trace:") + "\n\n" // printed when its last span, that of this command, has ended
 	return err
 }
 

@@ -109,7 +109,7 @@ func describe(err error, secrets ...string) string {
 	case errors.As(err, &template):
 		text = template.Error() + verbatim
 	case errors.As(err, &failure) && failure.Message != "":
-		text += "; the server says: " + clip(failure.Message)
+		text += "; the server says: " + shorten(failure.Message, 300)
 	}
 	for _, s := range secrets {
 		if s != "" {
@@ -121,12 +121,3 @@ func describe(err error, secrets ...string) string {
 
 // verbatim is the way around templates.
 const verbatim = ", or pipe the prompt to `mellea run -`, which takes it as it is"
-
-// clip bounds what a server says, which may be a page.
-func clip(text string) string {
-	const most = 300
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}

@@ -82,7 +82,7 @@ func (p *progress) requirement(ctx context.Context, start hookpoint.RequirementS
 	name := p.name(start.Index, start)
 	p.mu.Lock()
 	p.breakLine()
-	p.replace(p.style.faint(p.head(start.Iteration) + " checking " + clip(oneLine(name)) + " …"))
+	p.replace(p.style.faint(p.head(start.Iteration) + " checking " + shorten(oneLine(name), 40) + " …"))
 	p.mu.Unlock()
 	return context.WithValue(ctx, judging{}, true), func(o hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd]) {
 		if o.Err != nil || o.Post.Verdict.Passed {
@@ -90,7 +90,7 @@ func (p *progress) requirement(ctx context.Context, start hookpoint.RequirementS
 		}
 		text := p.style.red("✗ ") + oneLine(name)
 		if reason := o.Post.Verdict.Reason; reason != "" && reason != name {
-			text += p.style.faint(" — " + clip(oneLine(reason)))
+			text += p.style.faint(" — " + shorten(oneLine(reason), 300))
 		}
 		p.mu.Lock()
 		p.failed = append(p.failed, text)

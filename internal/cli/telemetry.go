@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/hook"
@@ -23,29 +26,32 @@ func (a *app) withTelemetry(ctx context.Context, name string, args []string, com
 		return command(ctx)
 	}
 	a.telemetry = tel
-	// Flushing has a bound of its own: it must also happen when ctx was cancelled.
-	defer tel.Shutdown(context.WithoutCancel(ctx)) //nolint:errcheck // what is lost is reported as a warning
+	defer func() {
+		// Flushing has a bound of its own: it must also happen when ctx was cancelled. What is lost is a warning.
+		_ = tel.Shutdown(context.WithoutCancel(ctx))
+		a.spans.print(a.Stdout)
+	}()
 	ctx, end := tel.StartCommand(ctx, name, "", args)
 	code = ExitFailed // when the command panics
 	defer func() { end(code) }()
 	return command(ctx)
 }
 
-// telemetryOptions are those of the environment. The demonstration prints its trace whatever the environment says.
+// telemetryOptions are those of the environment. The demonstration records its trace whatever the environment says.
 func (a *app) telemetryOptions(command string) []telemetry.Option {
 	logger, environ := a.warnings(), a.Environ
-	var console []telemetry.Option
+	var more []telemetry.Option
 	switch command {
 	case "env": // its output is what the others warn of
 		logger = slog.New(slog.DiscardHandler)
 	case "demo":
 		environ = slices.DeleteFunc(slices.Clone(environ), suppresses)
-		console = []telemetry.Option{telemetry.WithConsole(a.Stdout.Writer)}
+		more = append(more, telemetry.WithSpanExporter(&a.spans))
 	}
-	return append(console, telemetry.WithLogger(logger), telemetry.WithEnviron(environ))
+	return append(more, telemetry.WithLogger(logger), telemetry.WithEnviron(environ))
 }
 
-// suppresses reports whether an entry of the environment can keep spans from being printed.
+// suppresses reports whether an entry of the environment can keep spans from being recorded.
 func suppresses(entry string) bool {
 	name, _, _ := strings.Cut(entry, "=")
 	switch name {
@@ -66,4 +72,35 @@ func traceID(ctx context.Context) string {
 		return span.TraceID().String()
 	}
 	return ""
+}
+
+// spanList keeps spans until they are printed.
+type spanList struct {
+	mu    sync.Mutex
+	spans []sdktrace.ReadOnlySpan
+	title string // stands above them; "" prints nothing
+}
+
+// ExportSpans implements [sdktrace.SpanExporter].
+func (l *spanList) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spans = append(l.spans, spans...)
+	return nil
+}
+
+// Shutdown implements [sdktrace.SpanExporter].
+func (*spanList) Shutdown(context.Context) error { return nil }
+
+// print prints the spans as a tree.
+func (l *spanList) print(o Output) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.title == "" {
+		return
+	}
+	fmt.Fprint(o, l.title)
+	p := telemetry.NewTreePrinter(o.Writer)
+	_ = p.ExportSpans(context.Background(), l.spans) // neither fails
+	_ = p.Shutdown(context.Background())
 }

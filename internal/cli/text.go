@@ -29,6 +29,16 @@ func escape(text string) string {
 	return b.String()
 }
 
+// shorten returns the first runes of text, at most n, and says so when there are more.
+func shorten(text string, n int) string {
+	for i := range text {
+		if n--; n < 0 {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
 // appendShown appends a rune, or the byte that is none, in the form that [escape] gives it.
 func appendShown(b *strings.Builder, r rune, raw string) {
 	switch {
