@@ -77,8 +77,9 @@ func start(tb testing.TB, ctx context.Context, b backend.Backend, req backend.Re
 // generate runs a generation to its end.
 func generate(tb testing.TB, b backend.Backend, req backend.Request) (backend.Reply, error) {
 	tb.Helper()
-	r, err := start(tb, context.Background(), b, req).Reply(patient(tb))
-	if errors.Is(err, context.DeadlineExceeded) && patient(tb).Err() != nil {
+	ctx := patient(tb)
+	r, err := start(tb, context.Background(), b, req).Reply(ctx)
+	if ctx.Err() != nil {
 		tb.Fatalf("the generation hangs: %v", err)
 	}
 	return r, err

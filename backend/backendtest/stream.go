@@ -105,7 +105,17 @@ func runStream(t *testing.T, s Suite) {
 			t.Errorf("got text %q, want what had arrived: %q", got, want)
 		}
 	})
-	t.Run("the conversation may go on while nobody reads", func(t *testing.T) {
+	t.Run("a server that does not begin is given up", func(t *testing.T) {
+		t.Parallel()
+		_, b := s.serve(t, always(script{hold: make(chan struct{})}))
+		req := ask(true)
+		req.Options = req.Options.WithStreamTimeout(30 * time.Millisecond)
+		_, err := generate(t, b, req)
+		if got := wantError(t, s, err).Code; got != "timeout" {
+			t.Errorf("got code %q, want timeout", got)
+		}
+	})
+	t.Run("a generation ends when nobody reads", func(t *testing.T) {
 		t.Parallel()
 		_, b := s.serve(t, always(script{reply: s.reply()}))
 		out := start(t, context.Background(), b, ask(true))

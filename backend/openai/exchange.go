@@ -40,7 +40,7 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 		OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
 	}
 	if x.stream {
-		call.Accept = "text/event-stream"
+		call.Accept = "text/event-stream, application/json" // errors come as JSON
 	}
 	res, err := x.b.client.Do(ctx, call)
 	if err != nil {
