@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +20,19 @@ import (
 	"github.com/mellea-go/mellea/internal/cli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// scratch is a folder for what all tests share.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "mellea-cli"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(scratch)
+		os.Exit(code)
+	}))
+}
 
 // process is a process to run the command in.
 type process struct {
@@ -193,4 +207,17 @@ func wantLines(t *testing.T, what, text string, parts ...string) {
 	if !ok {
 		t.Errorf("%s = %q, want lines with %q", what, text, parts)
 	}
+}
+
+// newStuckServer returns the address of a server that never answers. It closes begun with the first request.
+func newStuckServer(t *testing.T, begun chan<- struct{}) string {
+	t.Helper()
+	var once sync.Once
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then is the end of the connection noticed
+		once.Do(func() { close(begun) })
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }

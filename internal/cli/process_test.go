@@ -1,0 +1,171 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/mellea-go/mellea/internal/otlptest"
+)
+
+// binary builds the command, once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "mellea")
+	if out, err := exec.Command("go", "build", "-o", path, "github.com/mellea-go/mellea/cmd/mellea").CombinedOutput(); err != nil {
+		return "", errors.New(string(out))
+	}
+	return path, nil
+})
+
+func command(t *testing.T, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Env = append([]string{}, env...)
+	return cmd
+}
+
+// TestDemoProcess runs the demonstration as users do: an empty environment, an empty folder.
+func TestDemoProcess(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, nil, "demo", "--speed", "2")
+	cmd.Dir = t.TempDir()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		text.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "attempt 1 of 3") { // the model is at work
+			noSockets(t, cmd.Process.Pid)
+		}
+	}
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
+		t.Errorf("%v: %s", err, stderr.String())
+	}
+	for _, part := range []string{"attempt 1 of 3", "Its trace:", "mellea demo ", "exit=0"} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("stdout has no %q:\n%s", part, text.String())
+		}
+	}
+}
+
+// noSockets looks that a process neither listens nor is connected.
+func noSockets(t *testing.T, pid int) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink(dir + "/" + e.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			t.Errorf("the process has %s open as %s", to, e.Name())
+		}
+	}
+}
+
+// TestSignals interrupts a process while its model replies: it ends by the shell's convention, and its spans arrive.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			collector := otlptest.Start(t)
+			f := newFake(t)
+			f.hang = make(chan struct{})
+			cmd := command(t, f.env(tracing(collector)...), "run", "hi")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-f.hang
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(stderr.String(), "mellea: interrupted") {
+				t.Errorf("exit %d, stderr %q, want %d", got, stderr.String(), code)
+			}
+			root := collector.Spans(t, 5)[0]
+			if root.Name != "mellea run" || root.Attributes["process.exit.code"] != int64(code) || root.Attributes["mellea.outcome"] != "cancelled" {
+				t.Errorf("root span = %+v", root)
+			}
+		})
+	}
+}
+
+// TestSecondSignal looks that a command which does not end at the first signal ends at the second.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	stuck := make(chan struct{})
+	f := newFake(t)
+	f.hang = make(chan struct{})
+	collector := newStuckServer(t, stuck)
+	cmd := command(t, f.env("MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector), "run", "hi")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.hang
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-stuck // it flushes, to a collector that never answers
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("%v, want an end by the signal", cmd.ProcessState)
+	}
+}
+
+// TestPipedInput reads a prompt from a real pipe.
+func TestPipedInput(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "fine")
+	cmd := command(t, f.env(), "run", "-")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(in, "a prompt\n")
+	_ = in.Close()
+	if err := cmd.Wait(); err != nil || stdout.String() != "fine\n" {
+		t.Errorf("%v, stdout %q", err, stdout.String())
+	}
+	if p := f.asked(t).prompt(); p != "a prompt\n" {
+		t.Errorf("prompt = %q", p)
+	}
+}
