@@ -120,7 +120,7 @@ func (x *exchange) invalid(res *wire.Response, remedy string, cause error) error
 
 // broken is a reply that did not arrive whole.
 func (x *exchange) broken(res *wire.Response, err error) error {
-	if err == io.EOF { //nolint:errorlint // what the event reader returns at the end
+	if err == io.EOF {
 		return x.invalid(res, "the stream ended before the reply did: try again, and look at the server's log", io.ErrUnexpectedEOF)
 	}
 	err = x.b.fail("chat", err)
