@@ -189,7 +189,7 @@ func TestOutputEnds(t *testing.T) {
 				return ctx, func() { cancel(failure) }
 			},
 			end:  func(_ *backend.Output, cancel context.CancelFunc) { cancel() },
-			want: func(err error) bool { return err == failure },
+			want: func(err error) bool { return errors.Is(err, failure) },
 		},
 		{
 			name: "the deadline passed", produce: feed(nil),
