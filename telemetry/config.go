@@ -39,8 +39,18 @@ type batchConfig struct {
 // environment reads variables and keeps account of it.
 type environment struct {
 	lookup   func(string) (string, bool)
-	origins  map[string]Origin // of names that are in use
+	decided  map[string]decision // of settings that are not what their variable says
 	warnings []string
+}
+
+// A decision is a setting that an option or a deprecated variable made.
+type decision struct {
+	origin Origin
+	value  string
+}
+
+func (e *environment) decide(name string, o Origin, value any) {
+	e.decided[name] = decision{o, fmt.Sprint(value)}
 }
 
 func (e *environment) warnf(format string, args ...any) {
@@ -55,9 +65,6 @@ func (e *environment) get(name string) (string, bool) {
 	v = strings.TrimSpace(v)
 	if !ok || v == "" {
 		return "", false
-	}
-	if e.origins[name] == "" {
-		e.origins[name] = FromEnvironment
 	}
 	return v, true
 }
@@ -105,7 +112,7 @@ func (e *environment) number(name string, standard, least int) int {
 func (e *environment) renamed(name, old string) (on, ok bool) {
 	on, ok = e.boolean(name)
 	if was, used := e.deprecated(old, name); used && !ok {
-		e.origins[name] = FromDeprecated
+		e.decide(name, FromDeprecated, was)
 		return was, true
 	}
 	return on, ok
@@ -120,7 +127,7 @@ func (e *environment) deprecated(old, replacement string) (on, ok bool) {
 
 // resolve lays the options over the environment. It opens nothing.
 func resolve(o options) (config, *environment) {
-	e := &environment{lookup: o.lookup, origins: map[string]Origin{}}
+	e := &environment{lookup: o.lookup, decided: map[string]decision{}}
 	var c config
 	c.resolveSwitches(o, e)
 	c.resolveContent(o, e)
@@ -144,14 +151,14 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	switch inCode := o.provider != nil || o.console != nil || len(o.exporters) > 0; {
 	case o.traces != nil:
 		enabled = *o.traces
-		e.origins["MELLEA_TRACES_ENABLED"] = FromOption
+		e.decide("MELLEA_TRACES_ENABLED", FromOption, enabled)
 	case inCode:
 		enabled = true
-		e.origins["MELLEA_TRACES_ENABLED"] = FromOption
+		e.decide("MELLEA_TRACES_ENABLED", FromOption, enabled)
 	case !given && (application || backend):
 		enabled, old = true, true
 		c.scopes = scopes{application, backend}
-		e.origins["MELLEA_TRACES_ENABLED"] = FromDeprecated
+		e.decide("MELLEA_TRACES_ENABLED", FromDeprecated, enabled)
 	}
 	otlp, otlpGiven := e.boolean("MELLEA_TRACES_OTLP")
 	console, _ := e.renamed("MELLEA_TRACES_CONSOLE", "MELLEA_TRACE_CONSOLE")
@@ -168,7 +175,9 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	if !c.enabled || !c.sdk {
 		return
 	}
-	if c.console = o.console; c.console == nil && console {
+	if c.console = o.console; c.console != nil {
+		e.decide("MELLEA_TRACES_CONSOLE", FromOption, true)
+	} else if console {
 		c.console = os.Stderr
 	}
 	if otlp {
@@ -186,7 +195,7 @@ func (c *config) resolveContent(o options, e *environment) {
 	}
 	if o.content != nil {
 		own = *o.content
-		e.origins["MELLEA_TRACES_CONTENT"] = FromOption
+		e.decide("MELLEA_TRACES_CONTENT", FromOption, own)
 	}
 	c.content = own
 	c.maxBytes = e.number("MELLEA_TRACES_CONTENT_MAX_BYTES", DefaultContentMaxBytes, 1)
@@ -195,7 +204,7 @@ func (c *config) resolveContent(o options, e *environment) {
 		if c.maxBytes < 1 {
 			c.maxBytes = DefaultContentMaxBytes
 		}
-		e.origins["MELLEA_TRACES_CONTENT_MAX_BYTES"] = FromOption
+		e.decide("MELLEA_TRACES_CONTENT_MAX_BYTES", FromOption, c.maxBytes)
 	}
 }
 
@@ -233,7 +242,7 @@ func (c *config) resolveChunks(o options, e *environment) {
 	}
 	if o.chunkEvery != nil {
 		c.chunkEvery = max(*o.chunkEvery, 0)
-		e.origins[name] = FromOption
+		e.decide(name, FromOption, c.chunkEvery)
 	}
 }
 

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,9 +60,10 @@ func Inspect(lookup func(name string) (string, bool), environ []string, opts ...
 func setting(v variable, e *environment) Setting {
 	s := Setting{Name: v.name, Pillar: v.pillar, Value: v.standard, Origin: FromDefault}
 	if set, ok := e.get(v.name); ok {
-		s.Value, s.Origin = shown(v, set), cmp.Or(e.origins[v.name], FromEnvironment)
-	} else if origin := e.origins[v.name]; origin != "" {
-		s.Value, s.Origin = "", origin
+		s.Value, s.Origin = shown(v, set), FromEnvironment
+	}
+	if d, ok := e.decided[v.name]; ok {
+		s.Value, s.Origin = d.value, d.origin
 	}
 	switch {
 	case v.replacement != "":

@@ -5,17 +5,33 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
 
 	"github.com/mellea-go/mellea/internal/otlptest"
 	"github.com/mellea-go/mellea/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Whatever happens, the SDK is to print nothing of its own.
+	var errs atomic.Int64
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		errs.Add(1)
+		fmt.Fprintln(os.Stderr, "the SDK reported an error of its own:", err)
+	}))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if errs.Load() > 0 && code == 0 {
+			code = 1
+		}
+		os.Exit(code)
+	}))
+}
 
 // logbook is a logger that keeps what it is told.
 type logbook struct {
