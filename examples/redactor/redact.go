@@ -38,6 +38,11 @@ func (Redactor) Bindings() []hook.Binding {
 				messages[i] = redactMessage(m)
 			}
 			g.Messages = content.NewMessages(messages...)
+			variables := g.Variables.Slice()
+			for i := range variables {
+				variables[i].Value = redact(variables[i].Value)
+			}
+			g.Variables = content.ListOf(variables...)
 			return g, nil
 		}),
 		// With a review bound, readers get no chunk before it has run: see backend.Output.Held.
