@@ -323,7 +323,7 @@ func (e *environment) checkNames(environ []string) {
 		if !strings.HasPrefix(name, "MELLEA_") {
 			continue
 		}
-		if _, known := variableNamed(name); !known {
+		if _, known := variableNamed(name); !known && !slices.Contains(projectVariables, name) {
 			e.warnf("%s is not a variable of this library: did you mean %s?", name, nearest(name))
 		}
 	}

@@ -84,6 +84,9 @@ var variables = []variable{
 	{name: "MELLEA_MODEL", pillar: pillarCommand},
 }
 
+// projectVariables are those of this project's own scripts and tests: a command run by them is not to warn.
+var projectVariables = []string{"MELLEA_COMPONENTS_DIR", "MELLEA_REQUIRE_COMPONENTS", "MELLEA_BUILD_JOBS"}
+
 func variableNamed(name string) (variable, bool) {
 	for _, v := range variables {
 		if v.name == name {

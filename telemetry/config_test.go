@@ -41,7 +41,7 @@ func TestEnvironment(t *testing.T) {
 		"an unknown protocol":   {env: []string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT=HTTP", "OTEL_EXPORTER_OTLP_PROTOCOL=http/json"}, want: all, path: "/v1/traces", warned: []string{"OTEL_EXPORTER_OTLP_PROTOCOL must be grpc or http/protobuf"}},
 		"a switch that is none": {env: []string{"MELLEA_TRACES_ENABLED=maybe"}, warned: []string{"MELLEA_TRACES_ENABLED must be one of true, false, yes, no, on, off, 1, 0: the default, false, is used"}},
 		"an unknown name":       {env: []string{"MELLEA_TRACES_ENABLE=true"}, warned: []string{"MELLEA_TRACES_ENABLE is not a variable of this library: did you mean MELLEA_TRACES_ENABLED?"}},
-		"known to others":       {env: []string{"MELLEA_BACKEND=ollama", "MELLEA_LOGS_LEVEL=INFO", "MELLEA_PRICING_FILE=x"}},
+		"known to others":       {env: []string{"MELLEA_BACKEND=ollama", "MELLEA_LOGS_LEVEL=INFO", "MELLEA_PRICING_FILE=x", "MELLEA_COMPONENTS_DIR=x"}},
 		"metrics are to come":   {env: []string{"MELLEA_METRICS_ENABLED=true"}, warned: []string{"this version has no metrics"}},
 		"an empty one is none":  {env: []string{"MELLEA_TRACES_ENABLED=", "OTEL_EXPORTER_OTLP_PROTOCOL="}},
 

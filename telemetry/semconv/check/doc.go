@@ -1,1 +1,68 @@
+// Package check tells whether spans are what the OpenTelemetry conventions for generative AI and MCP, and this module's
+// own registry, say they should be.
+//
+// It takes OTLP as any program in any language exports it, and reports findings in the vocabulary of OpenTelemetry
+// Weaver: each has the ID of the rule, a level, what it is about and a message. [Violation] is what the conventions
+// forbid, [Improvement] what they advise against, and [Information] what only the program's author can judge. No
+// message holds a value of an attribute that may be content.
+//
+// A span is held against the table of its operation. Spans of this module are known by their scope and name, those of
+// MCP by mcp.method.name, all others by gen_ai.operation.name and, for invoke_agent, their kind. Where a provider has a
+// table of its own, it is laid over. Spans that have no table are passed over, but for attributes in the namespaces
+// gen_ai, mcp, mellea and openai.
+//
+// # Rules
+//
+// Weaver's own:
+//
+//	missing_attribute                            violation    a name in one of the namespaces above that is in no registry
+//	missing_event                                violation    the same for an event on a span; on this module's spans, any event
+//	deprecated                                   violation    a name the conventions have given up; the message has its successor
+//	type_mismatch                                violation    a value of another type; a whole number may stand for a double
+//	undefined_enum_variant                       violation    a value that is not in a closed list
+//	undefined_enum_variant                       information  a value that is not in an open list
+//	required_attribute_not_present               violation    a required attribute is missing
+//	conditionally_required_attribute_not_present violation    the same, under a condition that the data shows to hold
+//	conditionally_required_attribute_not_present information  … or that only the program knows
+//	recommended_attribute_not_present            improvement  a recommended attribute is missing
+//	recommended_attribute_not_present            information  … under a condition that only the program knows
+//	not_stable                                   improvement  a name that may still change; once for each name
+//
+// Those of OpenTelemetry's conformance policies for generative AI, applied to all spans that have a table:
+//
+//	genai_span_name_format                       violation    the name is not the one the table asks for
+//	genai_span_kind_unexpected                   violation    the kind is not one the table allows
+//	genai_operation_name_unknown                 violation    gen_ai.operation.name is not one of the operations there are
+//	genai_content_schema                         violation    content is not what its JSON Schema asks for
+//	span_status_ok_set_by_instrumentation        violation    status Ok, which is the application's to set
+//	error_type_missing_on_error                  violation    status Error without error.type
+//	error_type_without_error_status              violation    error.type with another status
+//
+// Content may be structured or a JSON string. A part of a message is held against the definition of its type: where the
+// schema would let a text part without text pass as a part of an unknown type, it is a finding here.
+//
+// And those of this package:
+//
+//	missing_span                                 violation    a scope of this module has no span of that name
+//	scope_unexpected                             violation    a span of this module's is in another scope
+//	schema_url_unexpected                        violation    a scope of this module has another schema URL
+//	unexpected_attribute                         improvement  an attribute that the table of one of this module's spans does not have
+//	unexpected_attribute                         information  a registered attribute that another span's table does not have
+//	unexpected_event                             improvement  a log event, or an event of another span
+//	unexpected_value                             improvement  a value that is told by leaving the attribute out
+//	duplicate_attribute                          violation    a name that is there twice
+//	exception_span_event                         improvement  an exception on a span, which belongs into the log
+//	event_outside_span                           information  an event whose time is not within the span's
+//	status_description_repeats_error_type        improvement  a description that says no more than error.type
+//	status_description_without_error             improvement  a description where the status is not Error
+//	outcome_inconsistent                         violation    mellea.outcome against status, category or rejection
+//	count_inconsistent                           violation    a part that is more than its whole, counts that do not add up
+//	conversation_id_made_up                      violation    gen_ai.conversation.id is the trace's or the session's id
+//	invalid_span_id                              violation    ids that are no ids, a span that is its own parent
+//	duplicate_span                               violation    two spans with the same ids
+//	span_ends_before_start                       violation    the end is before the start
+//	parent_in_other_trace                        violation    the parent is a span of another trace
+//
+// What cannot be told from the data is not judged: whether content should have been captured at all, whether a
+// conversation id is the program's, whether a parameter was sent.
 package check

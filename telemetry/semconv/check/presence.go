@@ -63,7 +63,7 @@ func (c *checker) checkPresence(p place, uses []semconv.Use) {
 			case holds:
 				report(RecommendedAttributeNotPresent, Improvement, "is recommended")
 			case unknown:
-				report(RecommendedAttributeNotPresent, Information, "is recommended under a condition: %s", u.Condition)
+				report(RecommendedAttributeNotPresent, Information, "is recommended, but may have been unknown")
 			}
 		}
 	}
