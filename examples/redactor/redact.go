@@ -14,7 +14,7 @@ import (
 // keeps the program's own words; they are redacted again each time they are sent.
 //
 // Patterns find what looks like a secret, not what is one. Images, audio and tool specifications pass through as they
-// are.
+// are. Telemetry records no variable of a template whose value a guard took out.
 type Redactor struct{}
 
 var patterns = []struct {
@@ -38,11 +38,6 @@ func (Redactor) Bindings() []hook.Binding {
 				messages[i] = redactMessage(m)
 			}
 			g.Messages = content.NewMessages(messages...)
-			variables := g.Variables.Slice()
-			for i := range variables {
-				variables[i].Value = redact(variables[i].Value)
-			}
-			g.Variables = content.ListOf(variables...)
 			return g, nil
 		}),
 		// With a review bound, readers get no chunk before it has run: see backend.Output.Held.

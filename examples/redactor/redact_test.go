@@ -79,7 +79,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	var seen []string
 	look := hookpoint.Generation.Bracket(func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
 		return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
-			seen = append(seen, fmt.Sprint(o.Pre.Messages.Slice()), fmt.Sprint(o.Pre.Variables.Slice()), o.Post.Reply.Text())
+			seen = append(seen, fmt.Sprint(o.Pre.Messages.Slice()), o.Post.Reply.Text())
 		}
 	})
 	s, err := mellea.Start(t.Context(), b, mellea.WithHistory(history.Chat()), mellea.WithSystem("You work for "+mail),
