@@ -82,15 +82,16 @@ func TestExitCodes(t *testing.T) {
 			t.Parallel()
 			collector := otlptest.Start(t)
 			f := newFake(t, "a reply")
-			f.status, f.message = c.status, c.message
+			f.fails(c.status, c.message)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			if c.hang || c.interrupt != 0 {
-				f.hang = make(chan struct{})
+			if c.hang {
+				f.hangs()
 			}
 			if c.interrupt != 0 {
+				there := f.hangs()
 				go func() {
-					<-f.hang
+					<-there
 					cancel(&cli.Interrupted{Signal: int(c.interrupt)})
 				}()
 			}

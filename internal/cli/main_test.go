@@ -185,15 +185,43 @@ func (f *fake) openai(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// fails makes the server answer with an error, unless status is 0.
+func (f *fake) fails(status int, message string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status, f.message = status, message
+}
+
+// hangs makes the server never answer its first request, and returns a channel that is closed when that is there.
+func (f *fake) hangs() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hang = make(chan struct{})
+	return f.hang
+}
+
+// chats returns the requests so far.
+func (f *fake) chats() []request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.requests)
+}
+
+// lastPath returns the path of the last request.
+func (f *fake) lastPath() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.paths[len(f.paths)-1]
+}
+
 // asked returns the only request.
 func (f *fake) asked(t *testing.T) request {
 	t.Helper()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.requests) != 1 {
-		t.Fatalf("the server got %d requests, want 1", len(f.requests))
+	all := f.chats()
+	if len(all) != 1 {
+		t.Fatalf("the server got %d requests, want 1", len(all))
 	}
-	return f.requests[0]
+	return all[0]
 }
 
 // wantLines fails the test unless text has as many lines as there are parts, each of which holds its part.

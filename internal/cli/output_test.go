@@ -122,7 +122,7 @@ func TestStream(t *testing.T) {
 			if streams != c.attemptsStream {
 				t.Errorf("stderr = %q, want the attempts in it: %v", got.stderr, c.attemptsStream)
 			}
-			if stream := f.requests[0].Stream; stream != nil && !*stream {
+			if stream := f.chats()[0].Stream; stream != nil && !*stream {
 				t.Error("the request asks for the whole reply, want pieces")
 			}
 		})

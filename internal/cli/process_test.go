@@ -98,14 +98,14 @@ func TestSignals(t *testing.T) {
 			t.Parallel()
 			collector := otlptest.Start(t)
 			f := newFake(t)
-			f.hang = make(chan struct{})
+			there := f.hangs()
 			cmd := command(t, f.env(tracing(collector)...), "run", "hi")
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			<-f.hang
+			<-there
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
@@ -126,13 +126,13 @@ func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	stuck := make(chan struct{})
 	f := newFake(t)
-	f.hang = make(chan struct{})
+	there := f.hangs()
 	collector := newStuckServer(t, stuck)
 	cmd := command(t, f.env("MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector), "run", "hi")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-f.hang
+	<-there
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

@@ -119,13 +119,14 @@ func TestStrategies(t *testing.T) {
 			t.Parallel()
 			f := newFake(t, c.replies...)
 			got := process{env: f.env()}.run(t, append([]string{"run", "Say one word", "--check", "max-words:2"}, c.args...)...)
-			if got.code != c.code || len(f.requests) != c.requests {
-				t.Fatalf("exit %d after %d requests, want %d after %d: %s", got.code, len(f.requests), c.code, c.requests, got.stderr)
+			requests := f.chats()
+			if got.code != c.code || len(requests) != c.requests {
+				t.Fatalf("exit %d after %d requests, want %d after %d: %s", got.code, len(requests), c.code, c.requests, got.stderr)
 			}
 			if want := c.replies[len(c.replies)-1] + "\n"; got.stdout != want {
 				t.Errorf("stdout = %q, want %q", got.stdout, want)
 			}
-			last := f.requests[len(f.requests)-1]
+			last := requests[len(requests)-1]
 			if told := strings.Contains(last.prompt(), "3 words"); told != c.told {
 				t.Errorf("the last prompt is %q, want the reason in it: %v", last.prompt(), c.told)
 			}
@@ -166,7 +167,7 @@ func TestRequirements(t *testing.T) {
 		t.Parallel()
 		f := newFake(t, "yes")
 		process{env: f.env()}.run(t, "run", "Go", "--require", "be polite", "--check", "max-words:17")
-		if p := f.requests[0].prompt(); !strings.Contains(p, "be polite") || strings.Contains(p, "17") {
+		if p := f.chats()[0].prompt(); !strings.Contains(p, "be polite") || strings.Contains(p, "17") {
 			t.Errorf("prompt = %q, want the requirement and not the check", p)
 		}
 	})
@@ -256,7 +257,7 @@ func TestBackendChoice(t *testing.T) {
 			got := process{env: put(c.env)}.run(t, append([]string{"run", "hi"}, put(c.args)...)...)
 			code, path := 2, ""
 			if c.path != "" {
-				code, path = 0, f.paths[len(f.paths)-1]
+				code, path = 0, f.lastPath()
 			}
 			if got.code != code || !strings.Contains(got.stderr, c.text) || path != c.path {
 				t.Errorf("exit %d, %q asked, stderr %q, want %d, %q and %q", got.code, path, got.stderr, code, c.path, c.text)

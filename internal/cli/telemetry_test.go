@@ -60,7 +60,7 @@ mellea run
 			t.Errorf("%s has no conversation id: %v", s.Name, s.Attributes)
 		}
 	}
-	for _, r := range f.requests {
+	for _, r := range f.chats() {
 		if parent := r.header.Get("Traceparent"); !strings.Contains(parent, root.TraceID) {
 			t.Errorf("traceparent = %q, want trace %s", parent, root.TraceID)
 		}
@@ -100,7 +100,7 @@ func TestContentStaysHere(t *testing.T) {
 			t.Parallel()
 			collector := otlptest.Start(t)
 			f := newFake(t, "zebra zebra zebra", "no, judge-secret", "zebra", "yes")
-			f.status, f.message = status, "message-secret"
+			f.fails(status, "message-secret")
 			env := f.env(append(tracing(collector), "OPENAI_API_KEY=key-secret")...)
 			process{env: env, stdin: "prompt-secret {{name}}"}.run(t, "run", "-", "--var", "name=value-secret", "--system", "system-secret",
 				"--require", "require-secret", "--check", "excludes:check-secret", "--check", "max-words:2",
