@@ -138,8 +138,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // flagError completes what the flag package says with the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		name := unknown.GetSpecifiedName()
 		text = "there is no flag --" + name
 		if len(name) == 1 {

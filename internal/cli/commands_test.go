@@ -148,7 +148,7 @@ func TestDemo(t *testing.T) {
 	if got.code != 0 || got.stderr != "" {
 		t.Fatalf("exit %d, stderr %q, want 0 and nothing", got.code, got.stderr)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(demo.Source), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(demo.Source), "\n") {
 		if !strings.Contains(got.stdout, strings.ReplaceAll(line, "\t", "    ")) {
 			t.Errorf("the program is shown without %q", line)
 		}

@@ -141,7 +141,7 @@ func (a *app) runDemo(ctx context.Context, b backend.Backend) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // its own errors are those of the calls it gave up
+	defer s.Close() // its own errors are those of the calls it gave up
 	res, err := demo.Explain(ctx, s, show.chunk)
 	show.finish()
 	var unmet *mellea.UnmetError

@@ -120,7 +120,7 @@ func typed(text string) any {
 	if err := d.Decode(&v); err != nil {
 		return text
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the decoder's own
+	if _, err := d.Token(); err != io.EOF {
 		return text
 	}
 	return numbers(v)

@@ -27,7 +27,6 @@ type progress struct {
 	mu        sync.Mutex
 	budget    int
 	transient bool // the cursor stands behind a line that the next one replaces
-	names     map[int]string
 	failed    []string
 	midLine   bool // the last delta did not end its line
 	streamed  bool // deltas were written

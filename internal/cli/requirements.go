@@ -65,8 +65,7 @@ func (d *demands) options() ([]mellea.CallOption, error) {
 
 // specError takes a bad specification for wrong usage; a file that cannot be read stays what it is.
 func specError(err error) error {
-	var spec *requirement.SpecError
-	if errors.As(err, &spec) {
+	if spec, ok := errors.AsType[*requirement.SpecError](err); ok {
 		return &usageError{text: fmt.Sprintf("--check %s: %s", spec.Spec, spec.Reason), err: err}
 	}
 	return err
@@ -92,8 +91,8 @@ func label(r requirement.Requirement) string {
 var strategies = map[string]func(budget int) sampling.Strategy{
 	"none":       func(int) sampling.Strategy { return sampling.None() },
 	"reject":     func(n int) sampling.Strategy { return sampling.Reject(n) },
-	"repair":     func(n int) sampling.Strategy { return sampling.Repair(n) },
-	"multi-turn": func(n int) sampling.Strategy { return sampling.MultiTurn(n) },
+	"repair":     sampling.Repair,
+	"multi-turn": sampling.MultiTurn,
 }
 
 var strategyNames = []string{"none", "reject", "repair", "multi-turn"}

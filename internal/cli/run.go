@@ -157,9 +157,10 @@ func (a *app) plan(ctx context.Context, f runFlags, prompt string) (plan, error)
 	if vars != nil || prompt != "-" {
 		p.call = append(p.call, vars)
 	}
-	if prompt == "-" {
+	switch prompt {
+	case "-":
 		p.prompt, err = readAll(ctx, a.Stdin)
-	} else if prompt == "" {
+	case "":
 		err = &usageError{text: "the prompt is empty"}
 	}
 	return p, err
@@ -245,7 +246,7 @@ func (a *app) execute(ctx context.Context, b backend.Backend, p plan) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // its own errors are those of the calls it gave up
+	defer s.Close() // its own errors are those of the calls it gave up
 	if p.stream {
 		p.call = append(p.call, mellea.Stream(show.chunk))
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -100,7 +101,7 @@ type escaper struct {
 }
 
 func (e *escaper) Write(p []byte) (int, error) {
-	text := append(e.rest, p...)
+	text := slices.Concat(e.rest, p)
 	whole := len(text)
 	// The last bytes are kept when they may begin a rune that the next write completes.
 	for i := max(0, whole-utf8.UTFMax+1); i < whole; i++ {
@@ -109,7 +110,7 @@ func (e *escaper) Write(p []byte) (int, error) {
 			break
 		}
 	}
-	e.rest = append([]byte(nil), text[whole:]...)
+	e.rest = text[whole:]
 	if _, err := io.WriteString(e.w, escape(string(text[:whole]))); err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -112,10 +113,7 @@ func TestParseOptions(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b", "c", "1"}, o.Stop()); diff != "" {
 		t.Errorf("stop (-want +got):\n%s", diff)
 	}
-	got := map[string]any{}
-	for name, value := range o.Extras() {
-		got[name] = value
-	}
+	got := maps.Collect(o.Extras())
 	want := map[string]any{"int": int64(12), "float": 1.5, "big": 123456789012345678901234567890.0, "bool": true, "null": nil,
 		"object": map[string]any{"a": []any{int64(1), map[string]any{"b": 2.5}}},
 		"text":   "a b", "quoted": "a", "empty": "", "eq": "a=b", "two": "1 2"}
