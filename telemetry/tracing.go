@@ -226,7 +226,8 @@ func (e *ExportError) Error() string {
 	return fmt.Sprintf("telemetry: %d spans were not exported: see the warning in the log", e.Spans)
 }
 
-// ForceFlush exports what has ended, within ctx. It returns an *[ExportError] when spans were lost on the way.
+// ForceFlush exports what has ended, within ctx: give it a deadline, as a collector that does not answer is asked again
+// for up to 15 s. It returns an *[ExportError] when spans were lost on the way.
 func (t *Telemetry) ForceFlush(ctx context.Context) error {
 	if t == nil || t.provider == nil {
 		return nil

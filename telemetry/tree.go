@@ -21,7 +21,7 @@ const (
 
 // A TreePrinter is a span exporter that prints each trace as a tree, for people to read: spans with their durations, the
 // attributes that tell most, and their events. A tree is printed when its root has ended, at the latest after 1000 spans
-// or 10 s. Colours are used when the writer is a terminal, and control characters are escaped.
+// or 10 s. Colours are used when the writer is a terminal and NO_COLOR is not set, and control characters are escaped.
 //
 // It may be used by several goroutines at once. Errors of the writer are ignored.
 type TreePrinter struct {

@@ -58,7 +58,7 @@ func newDescription(s semconv.Span, provider string) *description {
 	}
 	for r := range semconv.Spans() {
 		// Tools have tables for what a tool does, which nothing on the span tells: they allow more and ask for nothing.
-		if r.Extends == d.base && r.Provider == "" && r.Scope == "" {
+		if d.base != "" && r.Extends == d.base && r.Provider == "" && r.Scope == "" {
 			for u := range r.Attributes() {
 				if _, ok := d.byName[u.Name]; !ok {
 					d.byName[u.Name] = u
