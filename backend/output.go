@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime/debug"
@@ -71,19 +72,46 @@ func Start(ctx context.Context, req Request, g Generation, produce func(context.
 }
 
 func (o *Output) run(ctx context.Context, produce func(context.Context, *Writer) error) {
-	err := o.produce(ctx, produce)
+	var err error
+	returned := false
+	defer func() {
+		if !returned { // produce exited the goroutine
+			err = o.exited()
+		}
+		o.finish(ctx, err)
+	}()
+	err = o.produce(ctx, produce)
+	returned = true
+}
+
+// finish ends the output. What must happen is deferred, so that it does when a hook exits the goroutine.
+func (o *Output) finish(ctx context.Context, err error) {
 	if err != nil && ctx.Err() != nil {
-		err = o.ended(context.Cause(ctx))
+		err = o.ended(ctx)
 	}
 	if o.gen.Ended.IsZero() {
 		o.gen.Ended = time.Now()
 	}
 	arrived := Reply{Message: o.message(), Generation: o.gen}
-	reply := arrived
-	if o.lifecycle != nil {
-		reply, err = o.lifecycle.Finish(arrived, err)
+	if o.lifecycle == nil {
+		o.settle(arrived, arrived, err)
+		return
 	}
+	reply, returned := Reply{Message: content.Assistant(""), Generation: o.gen}, false
+	defer func() {
+		if p := recover(); p != nil {
+			err = o.panicked(p)
+		} else if !returned {
+			err = o.exited()
+		}
+		o.settle(arrived, reply, err)
+	}()
+	reply, err = o.lifecycle.Finish(arrived, err)
+	returned = true
+}
 
+// settle makes reply and err final and wakes who waits for them.
+func (o *Output) settle(arrived, reply Reply, err error) {
 	o.mu.Lock()
 	if o.hidden && !reply.Message.Equal(arrived.Message) {
 		o.replace(reply.Message)
@@ -99,7 +127,7 @@ func (o *Output) run(ctx context.Context, produce func(context.Context, *Writer)
 func (o *Output) produce(ctx context.Context, produce func(context.Context, *Writer) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &Error{Provider: o.gen.Provider, Op: "generate", Code: CodePanic, Err: &PanicError{Value: p, Stack: debug.Stack()}}
+			err = o.panicked(p)
 		}
 	}()
 	return produce(ctx, &o.writer)
@@ -114,13 +142,39 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic with a %T", e.Value) }
 
-// ended turns the cause of a done context into the error of the generation.
-func (o *Output) ended(cause error) error {
-	if cause == context.DeadlineExceeded { //nolint:errorlint // exactly the context's own error, not one that wraps it
+// Unwrap returns the value when it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// panicked runs in the deferred function that recovered p.
+func (o *Output) panicked(p any) error {
+	return &Error{Provider: o.gen.Provider, Op: "generate", Code: CodePanic, Err: &PanicError{Value: p, Stack: debug.Stack()}}
+}
+
+// exited is the error of a producer whose goroutine was exited by [runtime.Goexit], as a failing test does.
+func (o *Output) exited() error {
+	return &Error{Provider: o.gen.Provider, Op: "generate", Code: CodePanic, Remedy: "the goroutine that made the reply was exited"}
+}
+
+// ended returns why ctx is done, as the error of the generation: one that says whose doing it was, whatever cause the
+// context was given.
+func (o *Output) ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case errors.Is(cause, ErrAbandoned):
+		return cause
+	case errors.Is(err, context.DeadlineExceeded):
+		if !errors.Is(cause, err) {
+			cause = fmt.Errorf("%w: %w", err, cause)
+		}
 		return &Error{Provider: o.gen.Provider, Op: "generate", Code: "timeout", Err: cause,
 			Remedy: "the deadline of the context passed: give it more time or ask for a shorter reply"}
+	case errors.Is(cause, err):
+		return cause
 	}
-	return cause
+	return &CancelledError{Cause: cause}
 }
 
 func (o *Output) message() content.Message {
@@ -176,6 +230,9 @@ func (o *Output) wakeReaders() {
 // Done closes when the generation is over: the reply is complete or failed, reviews have run and every hook bracket
 // has closed.
 func (o *Output) Done() <-chan struct{} { return o.done }
+
+// Of reports whether o is the generation that [Start] began for r, whose lifecycle takes part in it.
+func (o *Output) Of(r Request) bool { return o.lifecycle == r.lifecycle }
 
 // Held reports whether readers get the reply only when it is complete, because a hook reviews it first.
 func (o *Output) Held() bool { return o.holding }
