@@ -1,6 +1,8 @@
 package hookpoint
 
 import (
+	"math"
+	"reflect"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
@@ -14,7 +16,11 @@ import (
 
 // Component is open while one component is executed: rendered, generated, validated, repaired, parsed. A guard may
 // change Requirements, Options, Format, Strategy and Tools, clearing included; a review may change Value, keeping its
-// type.
+// type. Where Value is the reply's text, or the reply, the reply follows the change and so does the history; the attempts
+// stay as they were made.
+//
+// A lazy call validates nothing: a guard that gives it a strategy, or a requirement that is not shown to the model, is
+// in error.
 var Component = hook.NewPoint("component", hook.Accept[ComponentStart, ComponentEnd](func(old, edited ComponentStart) (ComponentStart, error) {
 	switch {
 	case edited.Session != old.Session:
@@ -23,10 +29,38 @@ var Component = hook.NewPoint("component", hook.Accept[ComponentStart, Component
 		return old, forbidden("component", "Kind")
 	case edited.Prompt != old.Prompt:
 		return old, forbidden("component", "Prompt")
+	case edited.Lazy != old.Lazy:
+		return old, forbidden("component", "Lazy")
+	case old.Lazy && edited.Strategy != nil:
+		return old, forbidden("component", "Strategy, of a lazy call")
+	case old.Lazy && unseen(edited.Requirements):
+		return old, forbidden("component", "Requirements, of a lazy call, to some that are not shown")
 	}
 	edited.Component = old.Component
 	return edited, nil
 }), hook.AcceptPost[ComponentStart, ComponentEnd](acceptValue))
+
+func unseen(reqs requirement.Requirements) bool {
+	for r := range reqs.Values() {
+		if !r.Shown() {
+			return true
+		}
+	}
+	return false
+}
+
+func acceptValue(old, edited ComponentEnd) (ComponentEnd, error) {
+	if reflect.TypeOf(edited.Value) != reflect.TypeOf(old.Value) {
+		return old, forbidden("component", "the type of Value")
+	}
+	value, rest := edited.Value, old
+	rest.Value, edited.Value = nil, nil // a value may hold what cannot be compared
+	if !unchanged(rest, edited) {
+		return old, forbidden("component", "more of the result than Value")
+	}
+	old.Value = value
+	return old, nil
+}
 
 // Prompt names the prompt template a call uses, when the program gave it a name.
 type Prompt struct{ Name, Version string }
@@ -45,7 +79,8 @@ type ComponentStart struct {
 	Options backend.Options
 	// Format constrains the reply. Writable.
 	Format schema.Schema
-	// Strategy decides about further attempts; nil makes one generation without validation. Writable.
+	// Strategy decides about further attempts; nil makes one generation without validation. A guard that adds
+	// requirements to a call that had none, and no strategy, need not name one: the default takes effect. Writable.
 	Strategy sampling.Strategy
 	// Tools says whether tools are offered to the model. Writable.
 	Tools bool
@@ -77,7 +112,7 @@ var Format = hook.NewPoint("format", hook.Accept[FormatStart, FormatEnd](func(ol
 	}
 	return old, nil
 }), hook.AcceptPost[FormatStart, FormatEnd](func(old, edited FormatEnd) (FormatEnd, error) {
-	if edited.Template != old.Template || edited.Length != old.Length || edited.Messages.Len() != old.Messages.Len() {
+	if !unchanged(old, edited) {
 		return old, forbidden("format", "the result")
 	}
 	return old, nil
@@ -130,7 +165,7 @@ var Sampling = hook.NewPoint("sampling", hook.Accept[SamplingStart, SamplingEnd]
 	edited.Budget = budget
 	return edited, nil
 }), hook.AcceptPost[SamplingStart, SamplingEnd](func(old, edited SamplingEnd) (SamplingEnd, error) {
-	if edited.Success != old.Success || edited.Selected != old.Selected || edited.Attempts.Len() != old.Attempts.Len() {
+	if !unchanged(old, edited) {
 		return old, forbidden("sampling", "the result")
 	}
 	return old, nil
@@ -156,7 +191,7 @@ type SamplingEnd struct {
 	FailureReason string
 }
 
-// SamplingIteration is fired after each attempt, passed or not.
+// SamplingIteration is fired after each attempt that gave a reply, passed or not.
 var SamplingIteration = hook.NewSignal[Iteration]("sampling_iteration")
 
 // Iteration is what [SamplingIteration] announces.
@@ -164,9 +199,10 @@ type Iteration struct {
 	Session  SessionRef
 	Strategy string
 	// Number counts the attempts from 1, in the order they were started.
-	Number        int
-	Passed        bool
-	PassedCount   int
+	Number      int
+	Passed      bool
+	PassedCount int
+	// Requirements is how many there were to check, those that guards of the validation added included.
 	Requirements  int
 	ParseFailed   bool
 	At            time.Time
@@ -236,16 +272,29 @@ type ValidationEnd struct {
 
 // Requirement is open while one requirement is checked. Nothing is writable.
 var Requirement = hook.NewPoint("requirement", hook.Accept[RequirementStart, RequirementEnd](func(old, edited RequirementStart) (RequirementStart, error) {
-	if edited.Session != old.Session || edited.Iteration != old.Iteration || edited.Index != old.Index {
+	if edited.Session != old.Session || edited.Iteration != old.Iteration || edited.Index != old.Index ||
+		!sameRequirement(old.Requirement, edited.Requirement) {
 		return old, forbidden("requirement", "the payload")
 	}
 	return old, nil
 }), hook.AcceptPost[RequirementStart, RequirementEnd](func(old, edited RequirementEnd) (RequirementEnd, error) {
-	if edited != old {
+	if !sameVerdict(old.Verdict, edited.Verdict) {
 		return old, forbidden("requirement", "the verdict; change it at validation")
 	}
 	return old, nil
 }))
+
+func sameVerdict(a, b requirement.Verdict) bool {
+	score := math.Float64bits(a.Score) == math.Float64bits(b.Score) // a score that is not a number is the same one, too
+	a.Score, b.Score = 0, 0
+	return score && a == b
+}
+
+// sameRequirement compares what can be compared of two requirements; their checkers cannot.
+func sameRequirement(a, b requirement.Requirement) bool {
+	return a.Kind() == b.Kind() && a.Name() == b.Name() && a.Description() == b.Description() && a.Shown() == b.Shown() &&
+		a.Concurrent() == b.Concurrent() && a.IsJudge() == b.IsJudge()
+}
 
 // RequirementStart is what [Requirement] announces before.
 type RequirementStart struct {

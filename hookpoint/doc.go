@@ -7,7 +7,10 @@
 // Only the engine fires these points.
 package hookpoint
 
-import "context"
+import (
+	"context"
+	"reflect"
+)
 
 // SessionRef says which session an operation belongs to. It is zero for calls without a session.
 type SessionRef struct {
@@ -50,6 +53,10 @@ func All() []string {
 		Validation.Name(), Requirement.Name(),
 	}
 }
+
+// unchanged reports whether a plugin left a payload, or a part of one, as it was. Lists count by identity where their
+// elements cannot be compared: a copy that nobody edited is the same list.
+func unchanged[T any](old, edited T) bool { return reflect.DeepEqual(old, edited) }
 
 func forbidden(point, field string) error {
 	return &EditError{Point: point, Field: field}

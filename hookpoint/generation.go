@@ -1,7 +1,6 @@
 package hookpoint
 
 import (
-	"reflect"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
@@ -22,12 +21,16 @@ var Generation = hook.NewPoint("generation", hook.Accept[GenerationStart, Genera
 		return old, forbidden("generation", "the description of the call")
 	case edited.Iteration != old.Iteration || edited.ContextSize != old.ContextSize:
 		return old, forbidden("generation", "the place of the call")
+	case !unchanged(old.Variables, edited.Variables):
+		return old, forbidden("generation", "Variables")
 	}
 	return edited, nil
 }), hook.AcceptPost[GenerationStart, GenerationEnd](func(old, edited GenerationEnd) (GenerationEnd, error) {
-	edited.Generation = old.Generation
-	if edited.Reply.Role() != old.Reply.Role() {
+	switch {
+	case edited.Reply.Role() != old.Reply.Role():
 		return old, forbidden("generation", "the reply's role")
+	case !unchanged(old.Generation, edited.Generation):
+		return old, forbidden("generation", "Generation")
 	}
 	return edited, nil
 }))
@@ -89,13 +92,4 @@ type ChunkArrived struct {
 	At     time.Time
 	// SincePrevious is the time since the chunk before, 0 for the first.
 	SincePrevious time.Duration
-}
-
-func acceptValue(old, edited ComponentEnd) (ComponentEnd, error) {
-	value := edited.Value
-	if reflect.TypeOf(value) != reflect.TypeOf(old.Value) {
-		return old, forbidden("component", "the type of Value")
-	}
-	old.Value = value
-	return old, nil
 }
