@@ -49,6 +49,9 @@ type Direct struct {
 // On returns a Runner for calls without a session. It does no I/O; a configuration that cannot work is reported by the
 // first call.
 func On(b backend.Backend, opts ...BlockOption) (*Direct, error) {
+	if b == nil {
+		return nil, &UsageError{Option: "backend", Reason: noBackend}
+	}
 	var c blockConfig
 	for _, o := range opts {
 		o.applyBlock(&c)
@@ -66,8 +69,10 @@ func On(b backend.Backend, opts ...BlockOption) (*Direct, error) {
 
 func (d *Direct) on() runner { return runner{scope: d.scope, history: history.Simple()} }
 
-// Close drains the background queues of the hooks that were given to [On], within ctx. Without hooks it does nothing.
-func (d *Direct) Close(ctx context.Context) error { return d.scope.Set.Close(ctx) }
+// Close refuses further calls, gives up those that still run, waits for their ends and drains the background queues of
+// the hooks that were given to [On], all within ctx. A program that starts nothing it does not wait for and gave no
+// hooks need not call it.
+func (d *Direct) Close(ctx context.Context) error { return d.scope.Close(ctx) }
 
 // Hooks lists what is installed, in firing order.
 func (d *Direct) Hooks() []hook.Binding { return d.scope.Set.Bindings() }

@@ -77,7 +77,14 @@ func unmet(res engine.Result) *UnmetError {
 	return e
 }
 
-// UsageError says that an option does not fit the call it was given to.
+// UsageError says that an argument is missing, or that an option does not fit the call it was given to.
 type UsageError struct{ Option, Reason string }
 
-func (e *UsageError) Error() string { return "mellea: option " + e.Option + ": " + e.Reason }
+func (e *UsageError) Error() string { return "mellea: " + e.Option + ": " + e.Reason }
+
+// ErrClosed is the error of a call on a runner that has been closed.
+var ErrClosed = engine.ErrClosed
+
+// InputError says that a running output, which a call was to use as a variable or grounding, failed: the call did not
+// start. It wraps the output's error.
+type InputError = engine.InputError

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"time"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
@@ -15,7 +14,7 @@ import (
 )
 
 // CloseTimeout is how long [Session.Close] waits.
-const CloseTimeout = 5 * time.Second
+const CloseTimeout = engine.CloseTimeout
 
 // Session is a conversation with a model: a backend, a history and the hooks that watch it. One session may be used by
 // many goroutines: a call sees the history as it stood when the call began, and its turn is appended when it succeeds.
@@ -36,7 +35,15 @@ func Start(ctx context.Context, b backend.Backend, opts ...StartOption) (*Sessio
 	return open(ctx, c)
 }
 
+const noBackend = "it is nil: pass one, such as ollama.New()"
+
 func open(ctx context.Context, c startConfig) (*Session, error) {
+	switch {
+	case c.backend == nil:
+		return nil, &UsageError{Option: "backend", Reason: noBackend}
+	case c.history == nil:
+		return nil, &UsageError{Option: "WithHistory", Reason: "the history is nil: leave the option out, or pass history.Chat()"}
+	}
 	f, err := c.formatter(component.DefaultFormatter())
 	if err != nil {
 		return nil, err
@@ -95,7 +102,7 @@ func (s *Session) Clone(ctx context.Context) (*Session, error) {
 }
 
 // Reset forgets the history.
-func (s *Session) Reset(ctx context.Context) { s.core.Reset(ctx) }
+func (s *Session) Reset(ctx context.Context) { s.core.Reset(ctx, s.scope.Set) }
 
 // Close ends the session within [CloseTimeout]; see [Session.CloseContext].
 func (s *Session) Close() error {
@@ -105,7 +112,8 @@ func (s *Session) Close() error {
 }
 
 // CloseContext ends the session: calls that still run are given up and awaited, the session's span ends, and the
-// background work of its hooks is drained, all within ctx. It may be called more than once.
+// background work of its hooks is drained, all within ctx. It may be called more than once, and from anywhere but inside
+// a call of the session (a hook, a checker, the function given to [Stream]): there it waits for itself, until ctx ends.
 func (s *Session) CloseContext(ctx context.Context) error { return s.core.Close(ctx) }
 
 // Instruct asks the model to do something; see the function [Instruct].

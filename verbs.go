@@ -8,7 +8,6 @@ import (
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/internal/engine"
 	"github.com/mellea-go/mellea/requirement"
-	"github.com/mellea-go/mellea/sampling"
 )
 
 // Instruct asks the model to do what description says. When requirements are not met, it returns the result of the best
@@ -53,12 +52,15 @@ func (s *Session) Validate(ctx context.Context, text string, reqs ...requirement
 }
 
 // StartInstruct asks the model without waiting for the reply: one generation, whose output can be read as it arrives or
-// used as a variable or grounding of a later call. Its requirements are shown to the model and not judged; [Check] and
-// [Strategy] are errors here. Its turn is appended to the history when it succeeds.
+// used as a variable or grounding of a later call. Its requirements are shown to the model and not judged; [Check],
+// [Strategy] and [Stream] are errors here. Its turn is appended to the history when it succeeds.
 func StartInstruct(ctx context.Context, r Runner, description string, opts ...CallOption) (*backend.Output, error) {
 	c := configure(opts)
 	if c.strategy != nil {
 		return nil, &UsageError{Option: "Strategy", Reason: "StartInstruct makes one generation and validates nothing: use Instruct"}
+	}
+	if c.sink != nil {
+		return nil, &UsageError{Option: "Stream", Reason: "StartInstruct does not wait: range over the output's Chunks, with Options(backend.Options{}.WithStream(true))"}
 	}
 	for _, req := range c.requirements {
 		if !req.Shown() {
@@ -66,12 +68,7 @@ func StartInstruct(ctx context.Context, r Runner, description string, opts ...Ca
 		}
 	}
 	on := r.on()
-	return c.scope(on.scope).Start(ctx, c.call(on, c.instruction(description), nil), func(res engine.Result, err error) error {
-		if err == nil && on.session != nil {
-			on.session.Append(res.Turn)
-		}
-		return nil
-	})
+	return c.scope(on.scope).Start(ctx, c.call(on, c.instruction(description), nil))
 }
 
 func configure(opts []CallOption) callConfig {
@@ -112,26 +109,27 @@ func (c callConfig) scope(s engine.Scope) engine.Scope {
 }
 
 func (c callConfig) call(on runner, comp component.Component, parse func(content.Message) (any, error)) engine.Call {
-	return engine.Call{Component: comp, Parse: parse, History: on.history, Requirements: content.ListOf(c.requirements...),
+	call := engine.Call{Component: comp, Parse: parse, History: on.history, Requirements: content.ListOf(c.requirements...),
 		Strategy: c.strategy, Options: c.options, Format: c.format, Prompt: c.prompt, Sink: c.sink}
+	if on.session != nil {
+		call.Append = on.session.Append
+	}
+	return call
 }
 
 // DefaultBudget is how many generations a call with requirements makes at the most, unless its [Strategy] says
 // otherwise.
-const DefaultBudget = 3
+const DefaultBudget = engine.DefaultBudget
 
 func run[T any](ctx context.Context, r Runner, comp component.Component, parse func(content.Message) (any, error), c callConfig) (*Result[T], error) {
-	on := r.on()
-	if c.strategy == nil && len(c.requirements) > 0 {
-		c.strategy = sampling.Repair(DefaultBudget)
+	if comp == nil {
+		return &Result[T]{}, &UsageError{Option: "component", Reason: "it is nil"}
 	}
+	on := r.on()
 	res, err := c.scope(on.scope).Act(ctx, c.call(on, comp, parse))
 	out := newResult[T](res)
 	if err != nil {
 		return out, err
-	}
-	if on.session != nil {
-		on.session.Append(res.Turn)
 	}
 	if !res.Success {
 		return out, unmet(res)

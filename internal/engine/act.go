@@ -22,7 +22,8 @@ type Call struct {
 	Parse        func(content.Message) (any, error)
 	History      history.History
 	Requirements requirement.Requirements
-	// Strategy decides about attempts; nil makes one generation and validates nothing.
+	// Strategy decides about attempts. nil is sampling.Repair([DefaultBudget]) when there are requirements; when there are
+	// none, one generation is made and nothing validated.
 	Strategy sampling.Strategy
 	Options  backend.Options
 	Format   schema.Schema
@@ -30,7 +31,12 @@ type Call struct {
 	// Sink is given the chunks of each attempt as they arrive, in the caller's goroutine; nil is none. Under a strategy
 	// that runs attempts in parallel it is called by several goroutines at once.
 	Sink func(attempt int, c backend.Chunk)
+	// Append takes the turn of a call that succeeded, before closing the session stops waiting for the call; nil drops it.
+	Append func(turn []content.Message)
 }
+
+// DefaultBudget is how many generations a call with requirements and no strategy makes at the most.
+const DefaultBudget = 3
 
 // Result is what a call gave.
 type Result struct {
@@ -61,28 +67,73 @@ func (r Result) end() hookpoint.ComponentEnd {
 		Sampled: r.Sampled, Success: r.Success, Usage: r.Usage}
 }
 
-// Act executes a component and returns when all is done. Requirements that are not met are no error: Success is false
-// then. With an error the Result holds the attempts made before it.
-func (s Scope) Act(ctx context.Context, c Call) (Result, error) {
-	if err := await(ctx, c.Component); err != nil {
-		return Result{Selected: -1}, err
+// withheld is the result of a call that succeeded and was then rejected by a review: what it cost, and nothing of what
+// it said.
+func (r Result) withheld() Result {
+	return Result{Reply: backend.Reply{Generation: r.Reply.Generation}, Selected: -1, Sampled: r.Sampled,
+		Generations: r.Generations, Usage: r.Usage}
+}
+
+// reviewed takes in the value that reviews left. Where the value is the reply itself, as a text or as a message, the reply
+// and the turn follow it: what was taken out of one must not come back with the other.
+func (r Result) reviewed(value any) Result {
+	said := r.Reply.Message
+	switch v := value.(type) {
+	case string:
+		if old, _ := r.Value.(string); v != old && old == said.Text() {
+			said = said.WithText(v)
+		}
+	case content.Message:
+		if old, _ := r.Value.(content.Message); !v.Equal(old) && old.Equal(said) {
+			said = v
+		}
 	}
+	r.Value, r.Reply.Message = value, said
+	if n := len(r.Turn); n > 0 {
+		r.Turn[n-1] = said
+	}
+	return r
+}
+
+// Act executes a component and returns when all is done. Requirements that are not met are no error: Success is false
+// then. With an error the Result holds the attempts made before it, or nothing when a review rejected it.
+func (s Scope) Act(ctx context.Context, c Call) (Result, error) {
 	ctx, entry, err := s.calls.begin(ctx)
 	if err != nil {
 		return Result{Selected: -1}, err
 	}
 	defer entry.leave()
+	if err := await(ctx, c.Component); err != nil {
+		return Result{Selected: -1}, err
+	}
+	c.Strategy = c.strategy()
 	var res Result
+	var body error
 	end, err := hookpoint.Component.Do(ctx, s.Set, s.announce(c, false),
 		func(ctx context.Context, start hookpoint.ComponentStart) (hookpoint.ComponentEnd, error) {
-			var err error
-			res, err = s.execute(ctx, c.edited(start))
-			return res.end(), ending(ctx, err)
+			res, body = s.execute(ctx, c.edited(start))
+			return res.end(), ending(ctx, body)
 		})
-	if err == nil {
-		res.Value = end.Value
+	switch {
+	case err != nil && body == nil:
+		return res.withheld(), err
+	case err != nil:
+		return res, err
+	case hookpoint.Component.Reviewed(s.Set):
+		res = res.reviewed(end.Value)
 	}
-	return res, err
+	if c.Append != nil && len(res.Turn) > 0 {
+		c.Append(res.Turn)
+	}
+	return res, nil
+}
+
+// strategy returns the call's strategy, or the default for its requirements.
+func (c Call) strategy() sampling.Strategy {
+	if c.Strategy == nil && c.Requirements.Len() > 0 {
+		return sampling.Repair(DefaultBudget)
+	}
+	return c.Strategy
 }
 
 func (s Scope) announce(c Call, lazy bool) hookpoint.ComponentStart {
@@ -91,9 +142,14 @@ func (s Scope) announce(c Call, lazy bool) hookpoint.ComponentStart {
 }
 
 // edited returns the call as the guards of its Component operation left it. Its options are whole from here on: those
-// of the scope are merged in.
+// of the scope are merged in. Requirements that a guard brought to a call without any are checked as those of a call
+// are; a guard that takes a strategy away gets the one generation it asks for.
 func (c Call) edited(start hookpoint.ComponentStart) Call {
+	none := c.Strategy == nil && !start.Lazy
 	c.Requirements, c.Options, c.Format, c.Strategy = start.Requirements, start.Options, start.Format, start.Strategy
+	if none {
+		c.Strategy = c.strategy()
+	}
 	return c
 }
 
@@ -101,8 +157,15 @@ func (c Call) edited(start hookpoint.ComponentStart) Call {
 // starts.
 func await(ctx context.Context, c component.Component) error {
 	for _, out := range c.Pending() {
-		if err := out.Wait(ctx); err != nil {
+		err := out.Wait(ctx)
+		if err == nil {
+			continue
+		}
+		select {
+		case <-out.Done():
 			return &InputError{Kind: c.Kind(), Err: err}
+		default: // the call was given up while it waited
+			return ending(ctx, givenUp(ctx))
 		}
 	}
 	return nil
@@ -174,11 +237,14 @@ func (s Scope) try(ctx context.Context, c Call, step sampling.Step, iteration in
 
 // prepare renders a step into the generation to make. The component's own messages go to input.
 func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteration int, input *content.Messages) (ask, error) {
-	options := c.Options.Merge(step.Options)
-	b := step.Backend
-	if b == nil {
+	options, b := c.Options, step.Backend
+	switch {
+	case b == nil:
 		b = s.Backend
+	case !same(b, s.Backend):
+		options = options.Without(backend.NeutralModel) // it names a model of the call's own backend
 	}
+	options = options.Merge(step.Options)
 	info, err := s.info(ctx, b)
 	if err != nil {
 		return ask{}, err
@@ -186,6 +252,9 @@ func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteratio
 	model := options.Model()
 	if model == "" {
 		model = info.Model
+	}
+	if err := await(ctx, step.Component); err != nil { // a strategy or a judge may have brought outputs of its own
+		return ask{}, err
 	}
 	comp := shown(step.Component, c.Requirements)
 	rendered, err := s.render(ctx, comp, model)

@@ -3,13 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/hook"
 )
 
-// ErrClosed is the error of a call on a session that has been closed.
+// ErrClosed is the error of a call on a session, or another runner, that has been closed.
 var ErrClosed = errors.New("mellea: the session is closed: start a new one")
 
 // calls knows what runs under a session, so that closing can give it up and wait for its ends.
@@ -83,19 +84,34 @@ type abandoned struct{ error }
 func (e abandoned) Is(target error) bool { return target == hook.ErrAbandoned }
 func (e abandoned) Unwrap() error        { return e.error }
 
-// ending prepares an error for the end of an operation: the cause of a done context takes the place of the errors that
-// it made others return, and abandonment is marked.
+// ending prepares an error for the end of an operation: why a context ended takes the place of the errors that its end
+// made others return, and abandonment is marked. A rejection stays one, whatever it wraps.
 func ending(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-		if cause := context.Cause(ctx); !errors.Is(err, cause) {
-			err = cause
+	if ctx.Err() != nil && !errors.As(err, new(*hook.Rejection)) {
+		told, cause := errors.Is(err, ctx.Err()), errors.Is(err, context.Cause(ctx))
+		whole := cause && (told || errors.Is(err, backend.ErrAbandoned))
+		if !whole && (told || cause || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+			err = givenUp(ctx)
 		}
 	}
 	if errors.Is(err, backend.ErrAbandoned) && !errors.Is(err, hook.ErrAbandoned) {
 		return abandoned{err}
 	}
 	return err
+}
+
+// givenUp returns why a context ended, as an error that tells whose doing it was: the caller's, whatever cause it named,
+// the library's, or that of a deadline.
+func givenUp(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case errors.Is(cause, err), errors.Is(cause, backend.ErrAbandoned):
+		return cause
+	case errors.Is(err, context.Canceled):
+		return &backend.CancelledError{Cause: cause}
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
@@ -23,6 +24,7 @@ type ask struct {
 	tools     content.List[content.ToolSpec]
 	context   int // messages that came from the history
 	iteration int
+	hold      bool // readers see nothing before after has run
 	// after runs in the goroutine that produced the reply, when the Generation operation has ended and before readers
 	// learn that the output is done. It is for calls that do not wait.
 	after func(backend.Reply, error) (backend.Reply, error)
@@ -34,6 +36,9 @@ type generation struct {
 	scope Scope
 	op    hook.Op[hookpoint.GenerationStart, hookpoint.GenerationEnd]
 	after func(backend.Reply, error) (backend.Reply, error)
+	// reviewed says that a review must see the reply before anybody else.
+	reviewed bool
+	finished atomic.Bool
 
 	// The rest belongs to the producer.
 	events   bool
@@ -66,11 +71,13 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: hookpoint.GenerationEvent.Active(s.Set)}
+	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: hookpoint.GenerationEvent.Active(s.Set),
+		reviewed: hookpoint.Generation.Reviewed(s.Set)}
 	req := backend.Request{Messages: op.Pre.Messages, Options: op.Pre.Options, Format: op.Pre.Format, Tools: op.Pre.Tools}
-	req = req.WithLifecycle(g, hookpoint.Generation.Reviewed(s.Set))
-	out, err := startBackend(ctx, b, req)
+	req = req.WithLifecycle(g, g.reviewed || a.hold)
+	out, err := g.start(b, req)
 	if err != nil {
+		g.finished.Store(true) // nothing is to follow, whatever the backend left running
 		_, err = g.end(backend.Reply{Generation: backend.Generation{Provider: info.Provider, Model: op.Pre.Model(),
 			ServerAddress: info.ServerAddress, ServerPort: info.ServerPort, InProcess: info.InProcess}}, err)
 		return nil, err
@@ -78,14 +85,39 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 	return out, nil
 }
 
-// startBackend calls a backend and turns its panic into an error, so that the operation ends.
-func startBackend(ctx context.Context, b backend.Backend, req backend.Request) (out *backend.Output, err error) {
+// start calls the backend. The operation has to end whatever that does: a panic is an error, and so is an output that
+// would never end it.
+func (g *generation) start(b backend.Backend, req backend.Request) (out *backend.Output, err error) {
+	fault := backend.Error{Provider: g.op.Pre.Info.Provider, Op: "generate"}
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
-			err = &backend.Error{Op: "generate", Code: backend.CodePanic, Err: panicked(p)}
+		if returned {
+			return
 		}
+		p := recover()
+		if p == nil { // the backend exited the goroutine, which goes on unwinding
+			g.finished.Store(true)
+			_, _ = g.end(backend.Reply{}, hook.ErrPanicked)
+			return
+		}
+		fault.Code, fault.Err = backend.CodePanic, panicked(p)
+		out, err = nil, &fault
 	}()
-	return b.Generate(ctx, req)
+	out, err = b.Generate(g.ctx, req)
+	returned = true
+	switch {
+	case err != nil:
+		return nil, err
+	case out == nil:
+		fault.Code, fault.Remedy = backend.CodeInvalidResponse, "the backend returned neither an output nor an error: mend its Generate"
+		return nil, &fault
+	case !out.Of(req):
+		out.Cancel(backend.ErrAbandoned)
+		fault.Code = backend.CodeInvalidResponse
+		fault.Remedy = "the backend returned the output of another request: start its own and let it follow with Writer.Forward"
+		return nil, &fault
+	}
+	return out, nil
 }
 
 // Chunk implements [backend.Lifecycle].
@@ -106,25 +138,40 @@ func (g *generation) Chunk(c backend.Chunk) {
 // Finish implements [backend.Lifecycle].
 func (g *generation) Finish(r backend.Reply, err error) (backend.Reply, error) {
 	r, err = g.end(r, err)
-	if g.after != nil {
+	if g.after != nil && g.finished.CompareAndSwap(false, true) {
 		return g.after(r, err)
 	}
 	return r, err
 }
 
+// end ends the operation. A reply that was to be reviewed and was not, because the generation failed, is seen by nobody,
+// and so is one that a review rejected.
 func (g *generation) end(r backend.Reply, err error) (backend.Reply, error) {
+	if err != nil && g.reviewed {
+		r.Message = silent
+	}
 	end, err := g.op.EndAt(r.Generation.Ended, hookpoint.GenerationEnd{Reply: r.Message, Generation: r.Generation}, ending(g.ctx, err))
-	if err == nil {
+	switch {
+	case err == nil:
 		r.Message = end.Reply
+	case g.reviewed:
+		r.Message = silent
 	}
 	return r, err
 }
 
-// collect waits for out, handing its chunks to sink as they arrive.
+// silent is the message of a reply that nobody may see.
+var silent = content.Assistant("")
+
+// collect waits for out, handing its chunks to sink as they arrive. A panic of sink goes on when the output has ended.
 func collect(ctx context.Context, out *backend.Output, iteration int, sink func(int, backend.Chunk)) (backend.Reply, error) {
 	if sink == nil {
 		return wait(ctx, out)
 	}
+	defer func() {
+		out.Cancel(nil) // does nothing to one that has ended
+		<-out.Done()
+	}()
 	for c, err := range out.Chunks(ctx) {
 		if err != nil {
 			break

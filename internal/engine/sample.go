@@ -30,67 +30,93 @@ func (s Scope) sample(ctx context.Context, c Call) (Result, error) {
 		return Result{Selected: -1, Sampled: true}, err
 	}
 	var res Result
+	var body error
 	_, err = hookpoint.Sampling.Do(ctx, s.Set, hookpoint.SamplingStart{Session: s.Session, Kind: c.Component.Kind(),
 		Strategy: plan.Name, Budget: plan.Budget, Parallel: max(plan.Parallel, 1), Requirements: c.Requirements.Len()},
 		func(ctx context.Context, start hookpoint.SamplingStart) (hookpoint.SamplingEnd, error) {
-			l := &loop{scope: s, call: c, checked: checked, name: plan.Name, budget: start.Budget}
-			err := l.run(ctx, start.Parallel)
+			l := &loop{scope: s, call: c, checked: checked, name: plan.Name, budget: start.Budget,
+				parallel: min(start.Parallel, start.Budget)}
+			body = l.run(ctx)
 			res = l.result()
-			if err == nil && res.Selected >= 0 && hookpoint.SamplingSelect.Active(s.Set) {
+			if body == nil && res.Selected >= 0 && hookpoint.SamplingSelect.Active(s.Set) {
 				hookpoint.SamplingSelect.Emit(ctx, s.Set, hookpoint.Selection{Session: s.Session, Strategy: plan.Name,
 					Number: res.Attempts.At(res.Selected).Number, Success: res.Success, At: time.Now()})
 			}
 			end := hookpoint.SamplingEnd{Success: res.Success, Attempts: res.Attempts, Selected: res.Selected}
-			if !res.Success && err == nil {
+			if !res.Success && body == nil {
 				end.FailureReason = failureReason(res)
 			}
-			return end, ending(ctx, err)
+			return end, ending(ctx, body)
 		})
+	if err != nil && body == nil {
+		res = res.withheld()
+	}
 	return res, err
 }
 
+// errLost is the cause by which a loop gives up what it has in flight.
+var errLost = fmt.Errorf("an attempt beside it decided: %w", backend.ErrAbandoned)
+
 // loop is the state of one Sampling operation. Attempts of a parallel strategy share it.
 type loop struct {
-	scope   Scope
-	call    Call
-	checked requirement.Requirements
-	name    string
-	budget  int
+	scope    Scope
+	call     Call
+	checked  requirement.Requirements
+	name     string
+	budget   int
+	parallel int // attempts in flight
 
-	mu       sync.Mutex
-	started  int
-	attempts sampling.Attempts // in order of completion
-	tries    []try             // beside attempts
-	passed   int               // index of the first attempt that passed, plus one
-	errs     []error
-	stopped  bool
+	mu          sync.Mutex
+	started     int
+	generations int // those of attempts that lost included
+	usage       content.Usage
+	attempts    sampling.Attempts // in order of completion
+	tries       []try             // beside attempts
+	passed      int               // index of the first attempt that passed, plus one
+	errs        []error
+	stopped     bool
 }
 
-// run works with parallel attempts in flight until nothing is left to do, and waits for all of them.
-func (l *loop) run(ctx context.Context, parallel int) error {
-	if parallel <= 1 {
+// run works until nothing is left to do, and waits for all attempts. A panic in one of them goes on where the caller can
+// see it, not in a goroutine of ours.
+func (l *loop) run(ctx context.Context) error {
+	if l.parallel <= 1 {
 		l.work(ctx, func() {})
-	} else {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		lost := func() { cancel(backend.ErrAbandoned) }
-		var wg sync.WaitGroup
-		var panics sync.Map
-		for i := range min(parallel, l.budget) {
-			wg.Go(func() {
-				defer func() {
-					if p := recover(); p != nil {
-						panics.Store(i, p)
-						lost()
-					}
-				}()
-				l.work(ctx, lost)
-			})
-		}
-		wg.Wait()
-		// A panic goes on where the caller can see it, not in a goroutine of ours.
-		panics.Range(func(_, p any) bool { panic(p) })
+		return l.err()
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lost := func() { cancel(errLost) }
+	var (
+		wg      sync.WaitGroup
+		once    sync.Once
+		crashed bool
+		crash   any // nil when the goroutine was exited
+	)
+	for range l.parallel {
+		wg.Go(func() {
+			returned := false
+			defer func() {
+				if p := recover(); !returned {
+					once.Do(func() { crashed, crash = true, p })
+					lost()
+				}
+			}()
+			l.work(ctx, lost)
+			returned = true
+		})
+	}
+	wg.Wait()
+	switch {
+	case crash != nil:
+		panic(crash)
+	case crashed:
+		return hook.ErrPanicked
+	}
+	return l.err()
+}
+
+func (l *loop) err() error {
 	if l.passed > 0 || len(l.errs) == 0 {
 		return nil
 	}
@@ -129,6 +155,9 @@ func (l *loop) next(ctx context.Context) (step sampling.Step, n int, ok bool) {
 	if step.Component == nil {
 		step.Component = l.call.Component
 	}
+	if step.History == nil {
+		step.History = l.call.History
+	}
 	if last, any := l.attempts.Last(); any && step.Repair != "" {
 		hookpoint.SamplingRepair.Emit(ctx, l.scope.Set, hookpoint.Repair{Session: l.scope.Session, Strategy: l.name,
 			Number: last.Number, Type: step.Repair, Failed: len(last.Reasons()), At: time.Now()})
@@ -153,16 +182,20 @@ func (l *loop) record(ctx context.Context, step sampling.Step, n int, t try, res
 		ParseErr: t.parse, Err: err}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.passed > 0 && err != nil {
-		return true // it lost: what the winner cancelled is no attempt
+	l.generations += t.generations()
+	l.usage = l.usage.Add(t.reply.Generation.Usage)
+	if err != nil && (l.passed > 0 || errors.Is(err, errLost)) {
+		return true // it lost: what this loop gave up is no attempt
 	}
 	l.attempts = l.attempts.Append(a)
 	l.tries = append(l.tries, t)
 	if err != nil {
-		l.errs = append(l.errs, err)
+		if ctx.Err() == nil || len(l.errs) == 0 { // the end of the context is one error, not one an attempt
+			l.errs = append(l.errs, err)
+		}
 		// Alone, an error ends the loop. In parallel others may still pass, but what denies or cancels one denies all.
 		var rejected *hook.Rejection
-		l.stopped = l.call.Strategy.Plan().Parallel <= 1 || errors.As(err, &rejected) || ctx.Err() != nil
+		l.stopped = l.stopped || l.parallel <= 1 || errors.As(err, &rejected) || ctx.Err() != nil
 		return l.stopped
 	}
 	passed := a.Passed()
@@ -171,9 +204,12 @@ func (l *loop) record(ctx context.Context, step sampling.Step, n int, t try, res
 		l.stopped = true
 	}
 	if hookpoint.SamplingIteration.Active(l.scope.Set) {
-		failed := requirement.Failed(results)
+		failed, held := requirement.Failed(results), results.Len() // guards of the validation included
+		if t.parse != nil {
+			held = l.checked.Len()
+		}
 		hookpoint.SamplingIteration.Emit(ctx, l.scope.Set, hookpoint.Iteration{Session: l.scope.Session, Strategy: l.name,
-			Number: n, Passed: passed, PassedCount: results.Len() - failed.Len(), Requirements: l.call.Requirements.Len(),
+			Number: n, Passed: passed, PassedCount: results.Len() - failed.Len(), Requirements: held,
 			ParseFailed: t.parse != nil, FailedResults: failed, At: time.Now()})
 	}
 	return passed
@@ -194,11 +230,8 @@ func (l *loop) choose() int {
 }
 
 func (l *loop) result() Result {
-	res := Result{Attempts: l.attempts, Selected: l.choose(), Sampled: true, Success: l.passed > 0}
-	for _, t := range l.tries {
-		res.Generations += t.generations()
-		res.Usage = res.Usage.Add(t.reply.Generation.Usage)
-	}
+	res := Result{Attempts: l.attempts, Selected: l.choose(), Sampled: true, Success: l.passed > 0,
+		Generations: l.generations, Usage: l.usage}
 	if res.Selected < 0 {
 		return res
 	}

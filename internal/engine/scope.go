@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
@@ -32,6 +34,12 @@ func NewScope(set *hook.Set, b backend.Backend, f *component.Formatter) Scope {
 	return Scope{Set: set, Backend: b, Formatter: f, infos: &infos{}, calls: newCalls()}
 }
 
+// Close refuses further calls, gives up those that run, waits for their ends and drains the queues of the hooks, all
+// within ctx.
+func (s Scope) Close(ctx context.Context) error {
+	return errors.Join(s.calls.close(ctx), s.Set.Close(ctx))
+}
+
 // info asks b what it is, once: a success is remembered for the life of the scope and all derived from it.
 func (s Scope) info(ctx context.Context, b backend.Backend) (backend.Info, error) {
 	return s.infos.of(ctx, b)
@@ -40,6 +48,9 @@ func (s Scope) info(ctx context.Context, b backend.Backend) (backend.Info, error
 type infos struct{ known sync.Map } // backend.Backend → backend.Info
 
 func (i *infos) of(ctx context.Context, b backend.Backend) (backend.Info, error) {
+	if !reflect.ValueOf(b).Comparable() {
+		return b.Info(ctx) // a backend of a type that is no key of a map is asked each time
+	}
 	if in, ok := i.known.Load(b); ok {
 		return in.(backend.Info), nil
 	}
@@ -49,4 +60,9 @@ func (i *infos) of(ctx context.Context, b backend.Backend) (backend.Info, error)
 	}
 	i.known.Store(b, in)
 	return in, nil
+}
+
+// same reports whether a and b are the same backend; of a type that cannot be compared, no two are.
+func same(a, b backend.Backend) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
@@ -27,6 +28,9 @@ type Session struct {
 	closed       chan struct{}
 	closeErr     error
 }
+
+// CloseTimeout is how long a session is given to end when nothing else is said.
+const CloseTimeout = 5 * time.Second
 
 // SessionConfig is what a session is opened with.
 type SessionConfig struct {
@@ -53,28 +57,37 @@ func Open(ctx context.Context, c SessionConfig) (*Session, error) {
 		func(ctx context.Context, p hookpoint.SessionStarting) (hookpoint.SessionStarted, error) {
 			info, err := s.info(ctx, c.Backend)
 			s.Options = p.Options
-			model := p.Model
-			if model != "" && model != p.Options.Model() {
-				s.Options = p.Options.WithModel(model)
+			switch p.Model {
+			case starting.Model: // the options decide
+			case "":
+				s.Options = p.Options.Without(backend.NeutralModel)
+			default:
+				s.Options = p.Options.WithModel(p.Model)
 			}
+			model := s.Options.Model()
 			if model == "" {
-				if model = p.Options.Model(); model == "" {
-					model = info.Model
-				}
+				model = info.Model
 			}
 			return hookpoint.SessionStarted{Info: info, Model: model}, ending(ctx, err)
 		})
 	if err != nil {
-		return nil, errors.Join(err, set.Close(ctx))
+		return nil, errors.Join(err, drain(ctx, set))
 	}
 	scope, op, err := hookpoint.Session.Begin(ctx, set, hookpoint.SessionOpen{ID: c.ID, History: c.History.Kind(),
 		Conversation: c.Conversation, Info: started.Info, Model: started.Model})
 	if err != nil {
-		return nil, errors.Join(err, set.Close(ctx))
+		return nil, errors.Join(err, drain(ctx, set))
 	}
 	s.op = op
 	s.Session = hookpoint.NewSessionRef(c.ID, scope, ctx)
 	return s, nil
+}
+
+// drain closes the set of a session that did not come to be. The context that ended its start does not cut it short.
+func drain(ctx context.Context, set *hook.Set) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CloseTimeout)
+	defer cancel()
+	return set.Close(ctx)
 }
 
 // Block returns a set derived from base that lives as long as the session.
@@ -96,7 +109,8 @@ func (s *Session) History() history.History {
 	return s.history
 }
 
-// Append adds the turn of a call that succeeded. Turns are added in the order of completion and none is lost.
+// Append adds the turn of a call that succeeded; it is the Append of a [Call]. Turns are added in the order of
+// completion and none is lost.
 func (s *Session) Append(turn []content.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,14 +118,14 @@ func (s *Session) Append(turn []content.Message) {
 	s.interactions++
 }
 
-// Reset forgets the history.
-func (s *Session) Reset(ctx context.Context) {
+// Reset forgets the history, and tells the hooks of set, the session's or a block's.
+func (s *Session) Reset(ctx context.Context, set *hook.Set) {
 	s.mu.Lock()
 	forgotten := s.history.Len()
 	s.history = s.history.Fresh()
 	s.interactions = 0
 	s.mu.Unlock()
-	hookpoint.SessionReset.Emit(ctx, s.Set, hookpoint.SessionResetting{Session: s.Session, Messages: forgotten})
+	hookpoint.SessionReset.Emit(ctx, set, hookpoint.SessionResetting{Session: s.Session, Messages: forgotten})
 }
 
 // Close ends the session: calls that still run are abandoned and awaited, the Session operation ends, and the queues of

@@ -4,36 +4,43 @@ import (
 	"context"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/sampling"
 )
 
 // Start executes a component without waiting: one generation, nothing validated. The Component operation ends with the
-// generation, in its producer, after the reply was parsed; then done is called with the result, and then the output is
-// done. An error means that nothing was started, and done is not called.
-func (s Scope) Start(ctx context.Context, c Call, done func(Result, error) error) (*backend.Output, error) {
-	if err := await(ctx, c.Component); err != nil {
-		return nil, err
-	}
+// generation, in its producer, after the reply was parsed; then the call's Append is given the turn, and then the output
+// is done. An error means that nothing was started.
+func (s Scope) Start(ctx context.Context, c Call) (out *backend.Output, err error) {
 	ctx, entry, err := s.calls.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	start := s.announce(c, true)
-	ctx, op, err := hookpoint.Component.Begin(ctx, s.Set, start)
-	if err != nil {
-		entry.leave()
+	started := false
+	defer func() {
+		if !started {
+			entry.leave()
+		}
+	}()
+	if err := await(ctx, c.Component); err != nil {
 		return nil, err
 	}
-	lazy := &lazyCall{scope: s, ctx: ctx, call: c.edited(op.Pre), op: op, entry: entry, done: done}
-	out, err := lazy.start()
+	ctx, op, err := hookpoint.Component.Begin(ctx, s.Set, s.announce(c, true))
 	if err != nil {
-		_, err = op.End(hookpoint.ComponentEnd{}, ending(ctx, err))
-		entry.leave()
 		return nil, err
 	}
-	return out, nil
+	defer func() {
+		if !started {
+			_, err = op.End(hookpoint.ComponentEnd{}, ending(ctx, err))
+		}
+	}()
+	lazy := &lazyCall{scope: s, ctx: ctx, call: c.edited(op.Pre), op: op, entry: entry}
+	err = hook.ErrPanicked // stands when the component panics
+	out, err = lazy.start()
+	started = err == nil
+	return out, err
 }
 
 // lazyCall is a call whose operation outlives the function that began it.
@@ -43,45 +50,47 @@ type lazyCall struct {
 	call  Call
 	op    hook.Op[hookpoint.ComponentStart, hookpoint.ComponentEnd]
 	entry *call
-	done  func(Result, error) error
-	try   try
+	input content.Messages
 }
 
 func (l *lazyCall) start() (*backend.Output, error) {
-	a, err := l.scope.prepare(l.ctx, l.call, sampling.Step{Component: l.call.Component, History: l.call.History}, 0, &l.try.input)
+	a, err := l.scope.prepare(l.ctx, l.call, sampling.Step{Component: l.call.Component, History: l.call.History}, 0, &l.input)
 	if err != nil {
 		return nil, err
 	}
-	a.after = l.finish
+	a.after, a.hold = l.finish, hookpoint.Component.Reviewed(l.scope.Set)
 	return l.scope.generate(l.ctx, a)
 }
 
-// finish runs in the producer. Its recover keeps a panic of a parser from ending the program: it is the error of the
-// call then.
-func (l *lazyCall) finish(r backend.Reply, err error) (_ backend.Reply, ended error) {
+// finish runs in the producer, where a panic would end the program: one of a parser or a history is the error of the
+// call. The operation ends even when one of them exits the goroutine.
+func (l *lazyCall) finish(r backend.Reply, err error) (backend.Reply, error) {
 	defer l.entry.leave()
-	l.try.reply = r
+	defer func() { _, _ = l.op.End(hookpoint.ComponentEnd{}, hook.ErrPanicked) }() // ended by now, but for an exit
+	res := Result{Reply: r, Turn: turn(l.input, r.Message), Selected: -1, Generations: 1, Usage: r.Generation.Usage}
 	if err == nil {
-		err = l.parse()
+		err = caught(func() (err error) {
+			res.Value, err = l.scope.parse(l.ctx, l.call, r.Message)
+			return err
+		})
 	}
-	res := Result{Value: l.try.value, Reply: r, Turn: turn(l.try.input, r.Message), Selected: -1, Success: err == nil,
-		Generations: 1, Usage: r.Generation.Usage}
-	end, err := l.op.End(res.end(), ending(l.ctx, err))
-	res.Value = end.Value
-	if l.done != nil {
-		if derr := l.done(res, err); err == nil {
-			err = derr
-		}
+	body := err
+	res.Success = body == nil
+	end, err := l.op.End(res.end(), ending(l.ctx, body))
+	switch {
+	case err != nil && body == nil:
+		r.Message = silent // a review rejected it
+		return r, err
+	case err != nil:
+		return r, err
+	case hookpoint.Component.Reviewed(l.scope.Set):
+		res = res.reviewed(end.Value)
 	}
-	return r, err
-}
-
-func (l *lazyCall) parse() (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	l.try.value, err = l.scope.parse(l.ctx, l.call, l.try.reply.Message)
-	return err
+	if l.call.Append != nil {
+		err = caught(func() error {
+			l.call.Append(res.Turn)
+			return nil
+		})
+	}
+	return res.Reply, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
+	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
@@ -69,6 +70,7 @@ func (s Scope) checkAll(ctx context.Context, v validation) (requirement.Results,
 	errs := make([]error, len(results))
 	check := func(i int) {
 		r := v.requirements.At(i)
+		errs[i] = &requirement.CheckError{Label: r.Label(), Err: hook.ErrPanicked} // stands when it exits the goroutine
 		verdict, err := s.check(ctx, v, i, r)
 		results[i], errs[i] = requirement.Result{Requirement: r, Verdict: verdict}, err
 	}
@@ -108,7 +110,7 @@ func (s Scope) check(ctx context.Context, v validation, index int, r requirement
 func (s Scope) question(ctx context.Context, v validation, q requirement.Question) (content.Message, error) {
 	s.System = ""
 	options := v.options
-	if q.Backend != nil && q.Backend != s.Backend {
+	if q.Backend != nil && !same(q.Backend, s.Backend) {
 		// The call's options name a model and parameters of another backend.
 		options = backend.Options{}
 	}
