@@ -29,8 +29,11 @@ type Operation struct {
 	Err        error
 }
 
-type recorderKey struct{}
-type operationKey struct{}
+// recorderKey finds the innermost Recorder of a context, operationKey the operation that one Recorder saw begin there.
+type (
+	recorderKey  struct{}
+	operationKey struct{ of *Recorder }
+)
 
 // NewRecorder returns a Recorder that fails the test, when it ends, for each operation that was left open or ended
 // twice. tb may be nil.
@@ -59,14 +62,14 @@ func (r *Recorder) Bindings() []hook.Binding {
 
 func record[Pre, Post any](r *Recorder, p *hook.Point[Pre, Post]) hook.Binding {
 	return p.Bracket(func(ctx context.Context, _ Pre) (context.Context, func(hook.Outcome[Pre, Post])) {
-		parent, _ := ctx.Value(operationKey{}).(int)
+		parent, _ := ctx.Value(operationKey{r}).(int)
 		r.mu.Lock()
 		r.next++
 		op := &Operation{ID: r.next, Parent: parent, Point: p.Name()}
 		r.ops[op.ID] = op
 		r.events = append(r.events, "+"+op.Point)
 		r.mu.Unlock()
-		ctx = context.WithValue(context.WithValue(ctx, operationKey{}, op.ID), recorderKey{}, r)
+		ctx = context.WithValue(context.WithValue(ctx, operationKey{r}, op.ID), recorderKey{}, r)
 		return ctx, func(o hook.Outcome[Pre, Post]) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -91,7 +94,7 @@ func note[T any](r *Recorder, s *hook.Signal[T]) hook.Binding {
 
 // generating reports whether ctx is that of an open Generation operation.
 func (r *Recorder) generating(ctx context.Context) bool {
-	id, _ := ctx.Value(operationKey{}).(int)
+	id, _ := ctx.Value(operationKey{r}).(int)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	op := r.ops[id]
