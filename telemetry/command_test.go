@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,12 +62,8 @@ func TestStartCommand(t *testing.T) {
 			if diff := cmp.Diff("mellea run\n  start_session\n  session\n    action\n      chat m1\n", otlptest.Tree(spans)); diff != "" {
 				t.Errorf("tree (-want +got):\n%s", diff)
 			}
-			want := map[string]any{}
-			for _, m := range []map[string]any{base, test.want} {
-				for k, v := range m {
-					want[k] = v
-				}
-			}
+			want := maps.Clone(base)
+			maps.Copy(want, test.want)
 			if diff := cmp.Diff(want, spans[0].Attributes); diff != "" || spans[0].Status != test.status {
 				t.Errorf("status %s, want %s; attributes (-want +got):\n%s", spans[0].Status, test.status, diff)
 			}

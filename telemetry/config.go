@@ -171,7 +171,7 @@ func (c *config) resolveSwitches(o options, e *environment) {
 		e.warnf("an exporter of traces is on, but traces are not: set MELLEA_TRACES_ENABLED=true")
 	}
 	c.sdk = o.provider == nil
-	c.enabled = enabled && !(c.sdk && disabled)
+	c.enabled = enabled && (!c.sdk || !disabled)
 	if !c.enabled || !c.sdk {
 		return
 	}

@@ -34,7 +34,8 @@ func (o *operation) acted(out hook.Outcome[hookpoint.ComponentStart, hookpoint.C
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
 	pre, post := &out.Pre, &out.Post
-	a := append(s.attrs,
+	a := s.attrs
+	a = append(a,
 		semconv.MelleaComponentTypeKey.String(pre.Kind),
 		semconv.MelleaActionHasRequirementsKey.Bool(pre.Requirements.Len() > 0),
 		semconv.MelleaActionHasStrategyKey.Bool(pre.Strategy != nil),

@@ -36,7 +36,8 @@ func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) 
 	}
 	model := valid(pre.Model())
 	s := p.t.scratch()
-	a := append(s.attrs,
+	a := s.attrs
+	a = append(a,
 		semconv.GenAIOperationNameKey.String(semconv.GenAIOperationNameChat),
 		semconv.GenAIProviderNameKey.String(pre.Info.Provider))
 	if model != "" {

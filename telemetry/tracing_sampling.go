@@ -32,7 +32,8 @@ func (o *operation) sampled(out hook.Outcome[hookpoint.SamplingStart, hookpoint.
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
-	a := append(s.attrs,
+	a := s.attrs
+	a = append(a,
 		semconv.MelleaSamplingStrategyTypeKey.String(out.Pre.Strategy),
 		semconv.MelleaSamplingLoopBudgetKey.Int(out.Pre.Budget),
 		semconv.MelleaSamplingRequirementCountKey.Int(out.Pre.Requirements),

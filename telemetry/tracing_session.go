@@ -54,7 +54,8 @@ func (o *operation) started(out hook.Outcome[hookpoint.SessionStarting, hookpoin
 	if model == "" {
 		model = out.Pre.Model
 	}
-	a := append(s.attrs, semconv.MelleaSessionContextTypeKey.String(out.Pre.History))
+	a := s.attrs
+	a = append(a, semconv.MelleaSessionContextTypeKey.String(out.Pre.History))
 	if model != "" {
 		a = append(a, semconv.GenAIRequestModelKey.String(model))
 	}
@@ -83,7 +84,8 @@ func (o *operation) closed(out hook.Outcome[hookpoint.SessionOpen, hookpoint.Ses
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
-	a := append(s.attrs,
+	a := s.attrs
+	a = append(a,
 		semconv.MelleaSessionContextTypeKey.String(out.Pre.History),
 		semconv.GenAIProviderNameKey.String(out.Pre.Info.Provider),
 		semconv.MelleaSessionInteractionsKey.Int(out.Post.Interactions))

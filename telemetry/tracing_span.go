@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,10 +93,8 @@ func (t *tracer) below(ctx context.Context, f family, barrier ...family) *operat
 		if o.family == f {
 			return o
 		}
-		for _, b := range barrier {
-			if o.family == b {
-				return nil
-			}
+		if slices.Contains(barrier, o.family) {
+			return nil
 		}
 	}
 	return nil
@@ -153,7 +152,7 @@ func (t *tracer) open(p placement, in trace.Tracer, f family, session, name stri
 	if p.link.IsValid() {
 		s.start = append(s.start, trace.WithLinks(trace.Link{SpanContext: p.link}))
 	}
-	o.Context, o.span = in.Start(p.ctx, name, s.start...)
+	o.Context, o.span = in.Start(p.ctx, name, s.start...) //nolint:spancheck // end ends it
 	return o
 }
 

@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,14 +52,9 @@ func TestStepAttributes(t *testing.T) {
 			flush(t, tel)
 			spans := server.Spans(t, 12)
 			for _, span := range []string{"action", "sampling", "validation", "requirement"} {
-				want := attrs{}
-				for k, v := range off[span] {
-					want[k] = v
-				}
+				want := maps.Clone(off[span])
 				if content {
-					for k, v := range on[span] {
-						want[k] = v
-					}
+					maps.Copy(want, on[span])
 				}
 				got := named(t, spans, span).Attributes
 				if span == "action" {

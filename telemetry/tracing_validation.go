@@ -29,7 +29,8 @@ func (o *operation) validated(out hook.Outcome[hookpoint.ValidationStart, hookpo
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
-	a := append(s.attrs, semconv.MelleaValidationRequirementCountKey.Int(out.Pre.Requirements.Len()))
+	a := s.attrs
+	a = append(a, semconv.MelleaValidationRequirementCountKey.Int(out.Pre.Requirements.Len()))
 	if out.Pre.Iteration > 0 {
 		a = append(a, semconv.MelleaSamplingIterationKey.Int(out.Pre.Iteration))
 	}
@@ -59,7 +60,8 @@ func (o *operation) checked(out hook.Outcome[hookpoint.RequirementStart, hookpoi
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
 	r, v := out.Pre.Requirement, out.Post.Verdict
-	a := append(s.attrs,
+	a := s.attrs
+	a = append(a,
 		semconv.MelleaRequirementTypeKey.String(r.Kind()),
 		semconv.MelleaRequirementNameKey.String(r.Label()))
 	if out.Ending == hook.Completed {

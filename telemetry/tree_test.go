@@ -100,12 +100,12 @@ func TestTreePrinterDoesNotWaitForever(t *testing.T) {
 			var out screen
 			p := telemetry.NewTreePrinter(&out)
 			_ = p.ExportSpans(t.Context(), []sdktrace.ReadOnlySpan{snapshot(2, 1, "early", 0, 1, nil)})
-			time.Sleep(10*time.Second - 1)
+			time.Sleep(10*time.Second - time.Millisecond)
 			synctest.Wait()
 			if got := out.String(); got != "" {
 				t.Errorf("printed %q before 10 s", got)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Millisecond)
 			synctest.Wait()
 			_ = p.ExportSpans(t.Context(), []sdktrace.ReadOnlySpan{snapshot(1, 0, "root", 0, 1, nil)})
 			if got := strings.Count(out.String(), "early") + strings.Count(out.String(), "root"); got != 2 {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -65,15 +66,13 @@ var conditions = map[subject]decision{
 	{"first_chunk", semconv.GenAIResponseTimeToFirstChunkKey}: always,
 
 	// MCP.
-	{"", semconv.MCPResourceURIKey}: proof(func(p place) bool {
-		return p.method("resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated")
-	}),
-	{"mcp.client", semconv.GenAIToolNameKey}:      proof(isToolCall),
-	{"mcp.server", semconv.GenAIToolNameKey}:      proof(isToolCall),
-	{"mcp.client", semconv.GenAIPromptNameKey}:    proof(isPromptGet),
-	{"mcp.server", semconv.GenAIPromptNameKey}:    proof(isPromptGet),
-	{"mcp.client", semconv.GenAIOperationNameKey}: func(p place) verdict { return when(isToolCall(p)) },
-	{"mcp.server", semconv.GenAIOperationNameKey}: func(p place) verdict { return when(isToolCall(p)) },
+	{"", semconv.MCPResourceURIKey}:               methods("resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated"),
+	{"mcp.client", semconv.GenAIToolNameKey}:      methods("tools/call"),
+	{"mcp.server", semconv.GenAIToolNameKey}:      methods("tools/call"),
+	{"mcp.client", semconv.GenAIPromptNameKey}:    methods("prompts/get"),
+	{"mcp.server", semconv.GenAIPromptNameKey}:    methods("prompts/get"),
+	{"mcp.client", semconv.GenAIOperationNameKey}: methods("tools/call"),
+	{"mcp.server", semconv.GenAIOperationNameKey}: methods("tools/call"),
 	{"", semconv.JSONRPCRequestIDKey}: func(p place) verdict {
 		method, ok := p.attrs.text(semconv.MCPMethodNameKey)
 		return when(ok && !strings.HasPrefix(method, "notifications/"))
@@ -141,17 +140,16 @@ func proof(sign func(place) bool) decision {
 	return func(p place) verdict { return evidence(sign(p)) }
 }
 
-func (p place) method(names ...string) bool {
-	for _, n := range names {
-		if p.attrs.is(semconv.MCPMethodNameKey, n) {
-			return true
+// methods is the condition of what requests of those MCP methods are about. A completion may be about any of it.
+func methods(names ...string) decision {
+	return func(p place) verdict {
+		method, _ := p.attrs.text(semconv.MCPMethodNameKey)
+		if method == "completion/complete" {
+			return unknown
 		}
+		return when(slices.Contains(names, method))
 	}
-	return false
 }
-
-func isToolCall(p place) bool  { return p.method("tools/call") }
-func isPromptGet(p place) bool { return p.method("prompts/get") }
 
 func isRejected(p place) bool {
 	return p.attrs.is(semconv.MelleaOutcomeKey, semconv.MelleaOutcomeRejected)

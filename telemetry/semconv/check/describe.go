@@ -82,7 +82,7 @@ func (d *description) add(u semconv.Use) {
 }
 
 // describe finds the description of a span. The first that applies decides: the scope, when it is one of this module's;
-// a name of this module's on a span with its attributes; mcp.method.name; gen_ai.operation.name; attributes that only
+// a name of this module's on a span with the attributes that go with it; mcp.method.name; gen_ai.operation.name; attributes that only
 // one operation has.
 func (c *checker) describe(s *span) *description {
 	if isOwnScope(s.scope) {
@@ -92,10 +92,8 @@ func (c *checker) describe(s *span) *description {
 		c.report(s.finding(MissingSpan, Violation, "scope %s has no span of that name", s.scope))
 		return nil
 	}
-	if s.attrs.hasPrefix("mellea.") {
-		if found, ok := ownSpan(s); ok {
-			return c.description(found, s)
-		}
+	if found, ok := ownSpan(s); ok && s.attrs.hasOwn(found) {
+		return c.description(found, s)
 	}
 	if s.attrs.has(semconv.MCPMethodNameKey) {
 		id := "mcp.client"
@@ -166,6 +164,17 @@ func identified(a attributes) (semconv.Span, bool) {
 		return semconv.LookupSpan("gen_ai.client.inference")
 	}
 	return semconv.Span{}, false
+}
+
+// hasOwn reports whether the attributes are there that only the spans of this module's table have, so that a program may
+// call its own spans session or action.
+func (a attributes) hasOwn(table semconv.Span) bool {
+	for u := range table.Attributes() {
+		if u.Level == semconv.Required && strings.HasPrefix(u.Name, "mellea.") && !a.has(attribute.Key(u.Name)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (a attributes) hasPrefix(prefix string) bool {

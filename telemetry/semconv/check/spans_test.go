@@ -68,6 +68,16 @@ func TestOtherSpans(t *testing.T) {
 	}
 }
 
+// A program may call its own spans as this module does, and put the session's id on them.
+func TestProgramsOwnSpan(t *testing.T) {
+	t.Parallel()
+	d := document{scope: "my.program", Span: &tracepb.Span{Name: "session", Kind: tracepb.Span_SPAN_KIND_SERVER}}
+	d.set("mellea.session.id", "0b9c1e52")
+	if got := check.Spans(traces(d)); got != nil {
+		t.Errorf("found:\n%s", got)
+	}
+}
+
 // Parents are found in other exports, and a parent that is in none is no finding.
 func TestParentsAcrossExports(t *testing.T) {
 	t.Parallel()

@@ -24,190 +24,196 @@ const (
 // wrong are documents that are right but for one mistake, each with what is to be found and nothing else.
 var wrong = []struct {
 	name, span string
-	edit       func(document)
+	edit       func(*document)
 	id         check.ID
 	level      check.Level
 	event      string
 	attribute  string
 }{
 	// Names.
-	{"unknown gen_ai attribute", chat, func(d document) { d.set("gen_ai.request.creativity", 1) }, check.MissingAttribute, check.Violation, "", "gen_ai.request.creativity"},
-	{"unknown mellea attribute", "mellea.action", func(d document) { d.set("mellea.action.mood", "good") }, check.MissingAttribute, check.Violation, "", "mellea.action.mood"},
-	{"unknown mcp attribute", "mcp.client", func(d document) { d.set("mcp.tool.name", "x") }, check.MissingAttribute, check.Violation, "", "mcp.tool.name"},
-	{"unknown openai attribute", openaiChat, func(d document) { d.set("openai.response.mood", "x") }, check.MissingAttribute, check.Violation, "", "openai.response.mood"},
-	{"unknown attribute on an event", "mellea.chat", func(d document) {
+	{"unknown gen_ai attribute", chat, func(d *document) { d.set("gen_ai.request.creativity", 1) }, check.MissingAttribute, check.Violation, "", "gen_ai.request.creativity"},
+	{"unknown mellea attribute", "mellea.action", func(d *document) { d.set("mellea.action.mood", "good") }, check.MissingAttribute, check.Violation, "", "mellea.action.mood"},
+	{"unknown mcp attribute", "mcp.client", func(d *document) { d.set("mcp.tool.name", "x") }, check.MissingAttribute, check.Violation, "", "mcp.tool.name"},
+	{"unknown openai attribute", openaiChat, func(d *document) { d.set("openai.response.mood", "x") }, check.MissingAttribute, check.Violation, "", "openai.response.mood"},
+	{"unknown attribute on an event", "mellea.chat", func(d *document) {
 		d.Events[0].Attributes = append(d.Events[0].Attributes, &commonpb.KeyValue{Key: "mellea.mood", Value: anyValue(1)})
 	}, check.MissingAttribute, check.Violation, "first_chunk", "mellea.mood"},
-	{"a template without a key", chat, func(d document) { d.set("gen_ai.prompt.variable.", "x") }, check.MissingAttribute, check.Violation, "", "gen_ai.prompt.variable."},
-	{"attribute of another table", tool, func(d document) { d.set("gen_ai.usage.input_tokens", 1) }, check.UnexpectedAttribute, check.Information, "", "gen_ai.usage.input_tokens"},
-	{"attribute of another table, own span", "mellea.session", func(d document) { d.set("mellea.sampling.success", true) }, check.UnexpectedAttribute, check.Improvement, "", "mellea.sampling.success"},
-	{"gen_ai attribute on an own span", "mellea.session", func(d document) { d.set("gen_ai.usage.input_tokens", 1) }, check.UnexpectedAttribute, check.Improvement, "", "gen_ai.usage.input_tokens"},
-	{"attribute of no registry on an own span", "mellea.session", func(d document) { d.set("user.mood", "good") }, check.UnexpectedAttribute, check.Improvement, "", "user.mood"},
-	{"deprecated attribute", chat, func(d document) { d.set("gen_ai.usage.prompt_tokens", 10) }, check.Deprecated, check.Violation, "", "gen_ai.usage.prompt_tokens"},
-	{"deprecated attribute in place of the required one", chat, func(d document) {
+	{"a template without a key", chat, func(d *document) { d.set("gen_ai.prompt.variable.", "x") }, check.MissingAttribute, check.Violation, "", "gen_ai.prompt.variable."},
+	{"attribute of another table", tool, func(d *document) { d.set("gen_ai.usage.input_tokens", 1) }, check.UnexpectedAttribute, check.Information, "", "gen_ai.usage.input_tokens"},
+	{"attribute of another table, own span", "mellea.session", func(d *document) { d.set("mellea.sampling.success", true) }, check.UnexpectedAttribute, check.Improvement, "", "mellea.sampling.success"},
+	{"gen_ai attribute on an own span", "mellea.session", func(d *document) { d.set("gen_ai.usage.input_tokens", 1) }, check.UnexpectedAttribute, check.Improvement, "", "gen_ai.usage.input_tokens"},
+	{"attribute of no registry on an own span", "mellea.session", func(d *document) { d.set("user.mood", "good") }, check.UnexpectedAttribute, check.Improvement, "", "user.mood"},
+	{"deprecated attribute", chat, func(d *document) { d.set("gen_ai.usage.prompt_tokens", 10) }, check.Deprecated, check.Violation, "", "gen_ai.usage.prompt_tokens"},
+	{"deprecated attribute in place of the required one", chat, func(d *document) {
 		d.remove("gen_ai.provider.name")
 		d.set("gen_ai.system", "openai")
 	}, check.Deprecated, check.Violation, "", "gen_ai.system"},
-	{"deprecated attribute without a successor", chat, func(d document) { d.set("gen_ai.token.type", "input") }, check.Deprecated, check.Violation, "", "gen_ai.token.type"},
-	{"attribute twice", chat, func(d document) { d.Attributes = append(d.Attributes, d.Attributes[0]) }, check.DuplicateAttribute, check.Violation, "", "error.type"},
+	{"deprecated attribute without a successor", chat, func(d *document) { d.set("gen_ai.token.type", "input") }, check.Deprecated, check.Violation, "", "gen_ai.token.type"},
+	{"attribute twice", chat, func(d *document) { d.Attributes = append(d.Attributes, d.Attributes[0]) }, check.DuplicateAttribute, check.Violation, "", "gen_ai.conversation.compacted"},
 
 	// Presence.
-	{"no provider", chat, func(d document) { d.remove("gen_ai.provider.name") }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.provider.name"},
-	{"no operation", chat, func(d document) { d.remove("gen_ai.operation.name"); d.Name = "x" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.operation.name"},
-	{"no operation, tool", tool, func(d document) { d.remove("gen_ai.operation.name") }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.operation.name"},
-	{"no tool name", tool, func(d document) { d.remove("gen_ai.tool.name"); d.Name = "execute_tool" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.tool.name"},
-	{"no model where a provider's table requires it", openaiChat, func(d document) { d.remove("gen_ai.request.model"); d.Name = "chat" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.model"},
-	{"no guardrail where a provider's table requires it", "aws.bedrock.gen_ai.client.inference", func(d document) { d.remove("aws.bedrock.guardrail.id") }, check.RequiredAttributeNotPresent, check.Violation, "", "aws.bedrock.guardrail.id"},
-	{"no session id", "mellea.session", func(d document) { d.remove("mellea.session.id") }, check.RequiredAttributeNotPresent, check.Violation, "", "mellea.session.id"},
-	{"no attempt on an event", "mellea.sampling", func(d document) { d.eventWithout("iteration", "mellea.sampling.iteration") }, check.RequiredAttributeNotPresent, check.Violation, "iteration", "mellea.sampling.iteration"},
-	{"no model", chat, func(d document) { d.remove("gen_ai.request.model"); d.Name = "chat" }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.request.model"},
-	{"no port beside an address", chat, func(d document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "server.port"},
-	{"no port on Azure, where the default is left out", "azure.ai.gen_ai.client.inference", func(d document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "server.port"},
-	{"a time to the first chunk without streaming", chat, func(d document) { d.remove("gen_ai.request.stream") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.stream"},
-	{"a prompt's version without its name", chat, func(d document) { d.remove("gen_ai.prompt.name") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.prompt.name"},
-	{"a prompt's name without a version", chat, func(d document) { d.remove("gen_ai.prompt.version") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.prompt.version"},
-	{"a format without the output type", "mellea.chat", func(d document) { d.remove("gen_ai.output.type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.output.type"},
-	{"JSON without the format's name", "mellea.chat", func(d document) { d.set("gen_ai.output.type", "json"); d.remove("mellea.request.format_type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.request.format_type"},
-	{"several choices without their number", chat, func(d document) {
+	{"no provider", chat, func(d *document) { d.remove("gen_ai.provider.name") }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.provider.name"},
+	{"no operation", chat, func(d *document) { d.remove("gen_ai.operation.name"); d.Name = "x" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.operation.name"},
+	{"no operation, tool", tool, func(d *document) { d.remove("gen_ai.operation.name") }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.operation.name"},
+	{"no tool name", tool, func(d *document) { d.remove("gen_ai.tool.name"); d.Name = "execute_tool" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.tool.name"},
+	{"no model where a provider's table requires it", openaiChat, func(d *document) { d.remove("gen_ai.request.model"); d.Name = "chat" }, check.RequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.model"},
+	{"no guardrail where a provider's table requires it", "aws.bedrock.gen_ai.client.inference", func(d *document) { d.remove("aws.bedrock.guardrail.id") }, check.RequiredAttributeNotPresent, check.Violation, "", "aws.bedrock.guardrail.id"},
+	{"no session id", "mellea.session", func(d *document) { d.remove("mellea.session.id") }, check.RequiredAttributeNotPresent, check.Violation, "", "mellea.session.id"},
+	{"no attempt on an event", "mellea.sampling", func(d *document) { d.eventWithout("iteration", "mellea.sampling.iteration") }, check.RequiredAttributeNotPresent, check.Violation, "iteration", "mellea.sampling.iteration"},
+	{"no model", chat, func(d *document) { d.remove("gen_ai.request.model"); d.Name = "chat" }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.request.model"},
+	{"no port beside an address", chat, func(d *document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "server.port"},
+	{"no port on Azure, where the default is left out", "azure.ai.gen_ai.client.inference", func(d *document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "server.port"},
+	{"a time to the first chunk without streaming", chat, func(d *document) { d.remove("gen_ai.request.stream") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.stream"},
+	{"a prompt's version without its name", chat, func(d *document) { d.remove("gen_ai.prompt.name") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.prompt.name"},
+	{"a prompt's name without a version", chat, func(d *document) { d.remove("gen_ai.prompt.version") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.prompt.version"},
+	{"a format without the output type", "mellea.chat", func(d *document) { d.remove("gen_ai.output.type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.output.type"},
+	{"JSON without the format's name", "mellea.chat", func(d *document) { d.set("gen_ai.output.type", "json"); d.remove("mellea.request.format_type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.request.format_type"},
+	{"several choices without their number", chat, func(d *document) {
 		d.set("gen_ai.response.finish_reasons", []any{"stop", "stop"})
 		d.remove("gen_ai.request.choice.count")
 	}, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.choice.count"},
-	{"no conversation", "gen_ai.invoke_workflow.internal", func(d document) { d.remove("gen_ai.conversation.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.conversation.id"},
-	{"a failure without an outcome", "mellea.action", func(d document) { d.fail(); d.remove("mellea.outcome") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.outcome"},
-	{"a failure without a category", "mellea.action", func(d document) { d.fail(); d.remove("mellea.error.category") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.error.category"},
-	{"a rejection without its point", "mellea.action", func(d document) {
+	{"no conversation", "gen_ai.invoke_workflow.internal", func(d *document) { d.remove("gen_ai.conversation.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.conversation.id"},
+	{"a failure without an outcome", "mellea.action", func(d *document) { d.fail(); d.remove("mellea.outcome") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.outcome"},
+	{"a failure without a category", "mellea.action", func(d *document) { d.fail(); d.remove("mellea.error.category") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.error.category"},
+	{"a rejection without its point", "mellea.action", func(d *document) {
 		d.set("mellea.outcome", "rejected")
 		d.set("mellea.error.category", "rejected")
 		d.set("mellea.rejection.plugin", "budget")
 		d.set("mellea.rejection.code", "spent")
 	}, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.rejection.point"},
-	{"a strategy without its name", "mellea.action", func(d document) { d.remove("mellea.sampling.strategy_type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.sampling.strategy_type"},
-	{"a verdict that is not told", "mellea.requirement", func(d document) { d.remove("mellea.requirement.passed") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.requirement.passed"},
-	{"retries that are not counted", "mellea.chat", func(d document) { d.remove("mellea.request.retries") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.request.retries"},
-	{"a tool call without the tool", "mcp.client", func(d document) { d.remove("gen_ai.tool.name"); d.remove("gen_ai.prompt.name"); d.Name = "tools/call" }, "", 0, "", ""},
-	{"a request without its id", "mcp.server", func(d document) { d.remove("jsonrpc.request.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "jsonrpc.request.id"},
-	{"a tool call that is not called one", "mcp.client", func(d document) { d.remove("gen_ai.operation.name") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.operation.name"},
-	{"no usage", chat, func(d document) { d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.usage.output_tokens"},
-	{"no usage of a failure", chat, func(d document) { d.fail(); d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.output_tokens"},
-	{"no tokens of images", chat, func(d document) { d.remove("gen_ai.usage.image.input_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.image.input_tokens"},
-	{"streaming without a time to the first chunk", chat, func(d document) { d.remove("gen_ai.response.time_to_first_chunk") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.response.time_to_first_chunk"},
+	{"a strategy without its name", "mellea.action", func(d *document) { d.remove("mellea.sampling.strategy_type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.sampling.strategy_type"},
+	{"a verdict that is not told", "mellea.requirement", func(d *document) { d.remove("mellea.requirement.passed") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.requirement.passed"},
+	{"retries that are not counted", "mellea.chat", func(d *document) { d.remove("mellea.request.retries") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.request.retries"},
+	{"a tool call without the tool", "mcp.client", func(d *document) { d.remove("gen_ai.tool.name", "gen_ai.prompt.name"); d.Name = "tools/call" }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.tool.name"},
+	{"a request without its id", "mcp.server", func(d *document) { d.remove("jsonrpc.request.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "jsonrpc.request.id"},
+	{"a tool call that is not called one", "mcp.client", func(d *document) { d.remove("gen_ai.operation.name") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.operation.name"},
+	{"no usage", chat, func(d *document) { d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.usage.output_tokens"},
+	{"no usage of a failure", chat, func(d *document) { d.fail(); d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.output_tokens"},
+	{"no tokens of images", chat, func(d *document) { d.remove("gen_ai.usage.image.input_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.image.input_tokens"},
+	{"streaming without a time to the first chunk", chat, func(d *document) { d.remove("gen_ai.response.time_to_first_chunk") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.response.time_to_first_chunk"},
 
 	// Values.
-	{"a number as text", chat, func(d document) { d.set("gen_ai.usage.input_tokens", "10") }, check.TypeMismatch, check.Violation, "", "gen_ai.usage.input_tokens"},
-	{"a broken number", chat, func(d document) { d.set("gen_ai.request.top_k", 40.5) }, check.TypeMismatch, check.Violation, "", "gen_ai.request.top_k"},
-	{"a flag as text", chat, func(d document) { d.set("gen_ai.request.stream", "true"); d.remove("gen_ai.response.time_to_first_chunk") }, check.TypeMismatch, check.Violation, "", "gen_ai.request.stream"},
-	{"text in place of a list", chat, func(d document) { d.set("gen_ai.response.finish_reasons", "stop") }, check.TypeMismatch, check.Violation, "", "gen_ai.response.finish_reasons"},
-	{"a list of numbers", chat, func(d document) { d.set("gen_ai.request.stop_sequences", []any{"a", 1}) }, check.TypeMismatch, check.Violation, "", "gen_ai.request.stop_sequences"},
-	{"a variable that is no text", chat, func(d document) { d.set("gen_ai.prompt.variable.city", 1) }, check.TypeMismatch, check.Violation, "", "gen_ai.prompt.variable.city"},
-	{"an empty value", chat, func(d document) { d.set("gen_ai.response.id", nil) }, check.TypeMismatch, check.Violation, "", "gen_ai.response.id"},
-	{"a type on an event", "mellea.chat", func(d document) { d.event("stream_complete").set("mellea.generation.chunks", "2") }, check.TypeMismatch, check.Violation, "stream_complete", "mellea.generation.chunks"},
-	{"a provider of its own", chat, func(d document) { d.set("gen_ai.provider.name", "ollama") }, check.UndefinedEnumVariant, check.Information, "", "gen_ai.provider.name"},
-	{"an output type of its own", chat, func(d document) { d.set("gen_ai.output.type", "video") }, check.UndefinedEnumVariant, check.Information, "", "gen_ai.output.type"},
-	{"a status that is none", "mellea.execute_tool", func(d document) { d.set("mellea.tool.status", "fine") }, check.UndefinedEnumVariant, check.Violation, "", "mellea.tool.status"},
-	{"a category that is none", "mellea.chat", func(d document) { d.fail(); d.set("mellea.error.category", "gremlins") }, check.UndefinedEnumVariant, check.Violation, "", "mellea.error.category"},
-	{"streaming that is none", chat, func(d document) { d.set("gen_ai.request.stream", false); d.remove("gen_ai.response.time_to_first_chunk") }, check.UnexpectedValue, check.Improvement, "", "gen_ai.request.stream"},
-	{"one choice", chat, func(d document) { d.set("gen_ai.request.choice.count", 1) }, check.UnexpectedValue, check.Improvement, "", "gen_ai.request.choice.count"},
-	{"a conversation that is whole", chat, func(d document) { d.set("gen_ai.conversation.compacted", false) }, check.UnexpectedValue, check.Improvement, "", "gen_ai.conversation.compacted"},
-	{"more from the cache than there is", chat, func(d document) { d.set("gen_ai.usage.cache_read.input_tokens", 11) }, check.CountInconsistent, check.Violation, "", "gen_ai.usage.cache_read.input_tokens"},
-	{"more reasoning than output", chat, func(d document) { d.set("gen_ai.usage.reasoning.output_tokens", 11) }, check.CountInconsistent, check.Violation, "", "gen_ai.usage.reasoning.output_tokens"},
-	{"more attempts than the budget", "mellea.sampling", func(d document) { d.set("mellea.sampling.iterations_used", 4) }, check.CountInconsistent, check.Violation, "", "mellea.sampling.iterations_used"},
-	{"verdicts that do not add up", "mellea.validation", func(d document) { d.set("mellea.validation.passed_count", 2) }, check.CountInconsistent, check.Violation, "", "mellea.validation.requirement_count"},
-	{"passed with a failure", "mellea.validation", func(d document) { d.set("mellea.validation.passed", true) }, check.CountInconsistent, check.Violation, "", "mellea.validation.passed"},
-	{"the trace as a conversation", chat, func(d document) { d.set("gen_ai.conversation.id", "30313233343536373839616263646566") }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
-	{"the session as a conversation", "mellea.session", func(d document) { d.set("gen_ai.conversation.id", d.get("mellea.session.id")) }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
+	{"a number as text", chat, func(d *document) { d.set("gen_ai.usage.input_tokens", "10") }, check.TypeMismatch, check.Violation, "", "gen_ai.usage.input_tokens"},
+	{"a broken number", chat, func(d *document) { d.set("gen_ai.request.top_k", 40.5) }, check.TypeMismatch, check.Violation, "", "gen_ai.request.top_k"},
+	{"a flag as text", chat, func(d *document) {
+		d.set("gen_ai.request.stream", "true")
+		d.remove("gen_ai.response.time_to_first_chunk")
+	}, check.TypeMismatch, check.Violation, "", "gen_ai.request.stream"},
+	{"text in place of a list", chat, func(d *document) { d.set("gen_ai.response.finish_reasons", "stop") }, check.TypeMismatch, check.Violation, "", "gen_ai.response.finish_reasons"},
+	{"a list of numbers", chat, func(d *document) { d.set("gen_ai.request.stop_sequences", []any{"a", 1}) }, check.TypeMismatch, check.Violation, "", "gen_ai.request.stop_sequences"},
+	{"a variable that is no text", chat, func(d *document) { d.set("gen_ai.prompt.variable.city", 1) }, check.TypeMismatch, check.Violation, "", "gen_ai.prompt.variable.city"},
+	{"an empty value", chat, func(d *document) { d.set("gen_ai.response.id", nil) }, check.TypeMismatch, check.Violation, "", "gen_ai.response.id"},
+	{"a type on an event", "mellea.chat", func(d *document) { d.event("stream_complete").set("mellea.generation.chunks", "2") }, check.TypeMismatch, check.Violation, "stream_complete", "mellea.generation.chunks"},
+	{"a provider of its own", chat, func(d *document) { d.set("gen_ai.provider.name", "ollama") }, check.UndefinedEnumVariant, check.Information, "", "gen_ai.provider.name"},
+	{"an output type of its own", chat, func(d *document) { d.set("gen_ai.output.type", "video") }, check.UndefinedEnumVariant, check.Information, "", "gen_ai.output.type"},
+	{"a status that is none", "mellea.execute_tool", func(d *document) { d.set("mellea.tool.status", "fine") }, check.UndefinedEnumVariant, check.Violation, "", "mellea.tool.status"},
+	{"a category that is none", "mellea.chat", func(d *document) { d.fail(); d.set("mellea.error.category", "gremlins") }, check.UndefinedEnumVariant, check.Violation, "", "mellea.error.category"},
+	{"streaming that is none", chat, func(d *document) {
+		d.set("gen_ai.request.stream", false)
+		d.remove("gen_ai.response.time_to_first_chunk")
+	}, check.UnexpectedValue, check.Improvement, "", "gen_ai.request.stream"},
+	{"one choice", chat, func(d *document) { d.set("gen_ai.request.choice.count", 1) }, check.UnexpectedValue, check.Improvement, "", "gen_ai.request.choice.count"},
+	{"a conversation that is whole", chat, func(d *document) { d.set("gen_ai.conversation.compacted", false) }, check.UnexpectedValue, check.Improvement, "", "gen_ai.conversation.compacted"},
+	{"more from the cache than there is", chat, func(d *document) { d.set("gen_ai.usage.cache_read.input_tokens", 11) }, check.CountInconsistent, check.Violation, "", "gen_ai.usage.cache_read.input_tokens"},
+	{"more reasoning than output", chat, func(d *document) { d.set("gen_ai.usage.reasoning.output_tokens", 11) }, check.CountInconsistent, check.Violation, "", "gen_ai.usage.reasoning.output_tokens"},
+	{"more attempts than the budget", "mellea.sampling", func(d *document) { d.set("mellea.sampling.iterations_used", 4) }, check.CountInconsistent, check.Violation, "", "mellea.sampling.iterations_used"},
+	{"verdicts that do not add up", "mellea.validation", func(d *document) { d.set("mellea.validation.passed_count", 2) }, check.CountInconsistent, check.Violation, "", "mellea.validation.requirement_count"},
+	{"passed with a failure", "mellea.validation", func(d *document) { d.set("mellea.validation.passed", true) }, check.CountInconsistent, check.Violation, "", "mellea.validation.passed"},
+	{"the trace as a conversation", chat, func(d *document) { d.set("gen_ai.conversation.id", "30313233343536373839616263646566") }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
+	{"the session as a conversation", "mellea.session", func(d *document) { d.set("gen_ai.conversation.id", d.get("mellea.session.id")) }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
 
 	// Content.
-	{"messages that are no JSON", chat, func(d document) { d.set("gen_ai.input.messages", "hi") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"messages that are no list", chat, func(d document) { d.set("gen_ai.input.messages", fromJSON(`{"role":"user","parts":[]}`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"a message without a role", chat, func(d document) { d.set("gen_ai.input.messages", fromJSON(`[{"parts":[]}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"a message in the old form", chat, func(d document) { d.set("gen_ai.input.messages", `[{"role":"user","content":"hi"}]`) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"a text part without text", chat, func(d document) {
+	{"messages that are no JSON", chat, func(d *document) { d.set("gen_ai.input.messages", "hi") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"messages that are no list", chat, func(d *document) { d.set("gen_ai.input.messages", fromJSON(`{"role":"user","parts":[]}`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"a message without a role", chat, func(d *document) { d.set("gen_ai.input.messages", fromJSON(`[{"parts":[]}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"a message in the old form", chat, func(d *document) { d.set("gen_ai.input.messages", `[{"role":"user","content":"hi"}]`) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"a text part without text", chat, func(d *document) {
 		d.set("gen_ai.output.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"text","text":"hi"}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.output.messages"},
-	{"a tool call without a name", chat, func(d document) {
+	{"a tool call without a name", chat, func(d *document) {
 		d.set("gen_ai.output.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"tool_call","arguments":{}}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.output.messages"},
-	{"a response without a response", chat, func(d document) {
+	{"a response without a response", chat, func(d *document) {
 		d.set("gen_ai.input.messages", fromJSON(`[{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","result":1}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"an image with a number for a modality", chat, func(d document) {
+	{"an image with a number for a modality", chat, func(d *document) {
 		d.set("gen_ai.input.messages", fromJSON(`[{"role":"user","parts":[{"type":"blob","modality":1,"content":"AA=="}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"a data URL as a URI", chat, func(d document) {
+	{"a data URL as a URI", chat, func(d *document) {
 		d.set("gen_ai.input.messages", fromJSON(`[{"role":"user","parts":[{"type":"uri","modality":"image","uri":"data:image/png;base64,AA=="}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
-	{"a part without a type", chat, func(d document) {
+	{"a part without a type", chat, func(d *document) {
 		d.set("gen_ai.output.messages", fromJSON(`[{"role":"assistant","parts":[{"content":"hi"}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.output.messages"},
-	{"instructions that are text", chat, func(d document) { d.set("gen_ai.system_instructions", "be kind") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.system_instructions"},
-	{"instructions without text", chat, func(d document) { d.set("gen_ai.system_instructions", fromJSON(`[{"type":"text"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.system_instructions"},
-	{"a tool without a name", chat, func(d document) { d.set("gen_ai.tool.definitions", fromJSON(`[{"type":"function"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.definitions"},
-	{"parameters that are no schema", chat, func(d document) {
+	{"instructions that are text", chat, func(d *document) { d.set("gen_ai.system_instructions", "be kind") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.system_instructions"},
+	{"instructions without text", chat, func(d *document) { d.set("gen_ai.system_instructions", fromJSON(`[{"type":"text"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.system_instructions"},
+	{"a tool without a name", chat, func(d *document) { d.set("gen_ai.tool.definitions", fromJSON(`[{"type":"function"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.definitions"},
+	{"parameters that are no schema", chat, func(d *document) {
 		d.set("gen_ai.tool.definitions", fromJSON(`[{"type":"function","name":"f","parameters":{"type":7}}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.definitions"},
-	{"arguments that are a list", tool, func(d document) { d.set("gen_ai.tool.call.arguments", fromJSON(`["Bern"]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.call.arguments"},
-	{"a result that is text", tool, func(d document) { d.set("gen_ai.tool.call.result", "sunny") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.call.result"},
-	{"a score that is text", "gen_ai.retrieval.client", func(d document) { d.set("gen_ai.retrieval.documents", fromJSON(`[{"score":"high"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.retrieval.documents"},
-	{"a score that is no number", "gen_ai.retrieval.client", func(d document) {
+	{"arguments that are a list", tool, func(d *document) { d.set("gen_ai.tool.call.arguments", fromJSON(`["Bern"]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.call.arguments"},
+	{"a result that is text", tool, func(d *document) { d.set("gen_ai.tool.call.result", "sunny") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.tool.call.result"},
+	{"a score that is text", "gen_ai.retrieval.client", func(d *document) { d.set("gen_ai.retrieval.documents", fromJSON(`[{"score":"high"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.retrieval.documents"},
+	{"a score that is no number", "gen_ai.retrieval.client", func(d *document) {
 		d.set("gen_ai.retrieval.documents", []any{map[string]any{"score": math.NaN()}})
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.retrieval.documents"},
-	{"a memory without content", "gen_ai.memory.client", func(d document) { d.set("gen_ai.memory.records", fromJSON(`[{"id":"m1"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.memory.records"},
+	{"a memory without content", "gen_ai.memory.client", func(d *document) { d.set("gen_ai.memory.records", fromJSON(`[{"id":"m1"}]`)) }, check.GenAIContentSchema, check.Violation, "", "gen_ai.memory.records"},
 
 	// Name, kind, operation, scope.
-	{"a name without the model", chat, func(d document) { d.Name = "chat" }, check.GenAISpanNameFormat, check.Violation, "", ""},
-	{"a name with words of its own", "gen_ai.create_agent.client", func(d document) { d.Name = "Create Agent x" }, check.GenAISpanNameFormat, check.Violation, "", ""},
-	{"a tool's name with the arguments", tool, func(d document) { d.Name += "(city=Bern)" }, check.GenAISpanNameFormat, check.Violation, "", ""},
-	{"a name without the method", "mcp.server", func(d document) { d.Name = "x" }, check.GenAISpanNameFormat, check.Violation, "", ""},
-	{"a command's name with its arguments", "mellea.cli", func(d document) { d.Name = "mellea run hello" }, check.GenAISpanNameFormat, check.Violation, "", ""},
-	{"a tool as a client", tool, func(d document) { d.Kind = tracepb.Span_SPAN_KIND_CLIENT }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
-	{"a call as a server", chat, func(d document) { d.Kind = tracepb.Span_SPAN_KIND_SERVER }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
-	{"no kind", "gen_ai.embeddings.client", func(d document) { d.Kind = tracepb.Span_SPAN_KIND_UNSPECIFIED }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
-	{"a session as a server", "mellea.session", func(d document) { d.Kind = tracepb.Span_SPAN_KIND_SERVER }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
-	{"an operation that is none", chat, func(d document) { d.set("gen_ai.operation.name", "converse") }, check.GenAIOperationNameUnknown, check.Violation, "", "gen_ai.operation.name"},
-	{"a name that no table has", "mellea.session", func(d document) { d.Name = "session 1" }, check.MissingSpan, check.Violation, "", ""},
-	{"an own span in another own scope", "mellea.chat", func(d document) { d.scope = "mellea.application" }, check.ScopeUnexpected, check.Violation, "", ""},
-	{"an own span in a scope of another name", "mellea.action", func(d document) { d.scope = "my.program" }, check.ScopeUnexpected, check.Violation, "", ""},
-	{"another schema", "mellea.action", func(d document) { d.schemaURL = "https://opentelemetry.io/schemas/1.41.0" }, check.SchemaURLUnexpected, check.Violation, "", ""},
-	{"no schema", "mellea.action", func(d document) { d.schemaURL = "" }, check.SchemaURLUnexpected, check.Violation, "", ""},
+	{"a name without the model", chat, func(d *document) { d.Name = "chat" }, check.GenAISpanNameFormat, check.Violation, "", ""},
+	{"a name with words of its own", "gen_ai.create_agent.client", func(d *document) { d.Name = "Create Agent x" }, check.GenAISpanNameFormat, check.Violation, "", ""},
+	{"a tool's name with the arguments", tool, func(d *document) { d.Name += "(city=Bern)" }, check.GenAISpanNameFormat, check.Violation, "", ""},
+	{"a name without the method", "mcp.server", func(d *document) { d.Name = "x" }, check.GenAISpanNameFormat, check.Violation, "", ""},
+	{"a command's name with its arguments", "mellea.cli", func(d *document) { d.Name = "mellea run hello" }, check.GenAISpanNameFormat, check.Violation, "", ""},
+	{"a tool as a client", tool, func(d *document) { d.Kind = tracepb.Span_SPAN_KIND_CLIENT }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
+	{"a call as a server", chat, func(d *document) { d.Kind = tracepb.Span_SPAN_KIND_SERVER }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
+	{"no kind", "gen_ai.embeddings.client", func(d *document) { d.Kind = tracepb.Span_SPAN_KIND_UNSPECIFIED }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
+	{"a session as a server", "mellea.session", func(d *document) { d.Kind = tracepb.Span_SPAN_KIND_SERVER }, check.GenAISpanKindUnexpected, check.Violation, "", ""},
+	{"an operation that is none", chat, func(d *document) { d.set("gen_ai.operation.name", "converse") }, check.GenAIOperationNameUnknown, check.Violation, "", "gen_ai.operation.name"},
+	{"a name that no table has", "mellea.session", func(d *document) { d.Name = "session 1" }, check.MissingSpan, check.Violation, "", ""},
+	{"an own span in another own scope", "mellea.chat", func(d *document) { d.scope = "mellea.application" }, check.ScopeUnexpected, check.Violation, "", ""},
+	{"an own span in a scope of another name", "mellea.action", func(d *document) { d.scope = "my.program" }, check.ScopeUnexpected, check.Violation, "", ""},
+	{"another schema", "mellea.action", func(d *document) { d.schemaURL = "https://opentelemetry.io/schemas/1.41.0" }, check.SchemaURLUnexpected, check.Violation, "", ""},
+	{"no schema", "mellea.action", func(d *document) { d.schemaURL = "" }, check.SchemaURLUnexpected, check.Violation, "", ""},
 
 	// Status and outcome.
-	{"status Ok", chat, func(d document) { d.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_OK} }, check.SpanStatusOKSetByInstrumentation, check.Violation, "", ""},
-	{"status Error without a type", chat, func(d document) { d.fail(); d.remove("error.type") }, check.ErrorTypeMissingOnError, check.Violation, "", "error.type"},
-	{"a type without status Error", chat, func(d document) { d.set("error.type", "500") }, check.ErrorTypeWithoutErrorStatus, check.Violation, "", "error.type"},
-	{"a description that says nothing", chat, func(d document) { d.fail(); d.Status.Message = "500" }, check.StatusDescriptionRepeatsErrorType, check.Improvement, "", ""},
-	{"a description without status Error", chat, func(d document) { d.Status = &tracepb.Status{Message: "done"} }, check.StatusDescriptionWithoutError, check.Improvement, "", ""},
-	{"an outcome of error without status Error", "mellea.action", func(d document) {
+	{"status Ok", chat, func(d *document) { d.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_OK} }, check.SpanStatusOKSetByInstrumentation, check.Violation, "", ""},
+	{"status Error without a type", chat, func(d *document) { d.fail(); d.remove("error.type") }, check.ErrorTypeMissingOnError, check.Violation, "", "error.type"},
+	{"a type without status Error", chat, func(d *document) { d.set("error.type", "500") }, check.ErrorTypeWithoutErrorStatus, check.Violation, "", "error.type"},
+	{"a description that says nothing", chat, func(d *document) { d.fail(); d.Status.Message = "500" }, check.StatusDescriptionRepeatsErrorType, check.Improvement, "", ""},
+	{"a description without status Error", chat, func(d *document) { d.Status = &tracepb.Status{Message: "done"} }, check.StatusDescriptionWithoutError, check.Improvement, "", ""},
+	{"an outcome of error without status Error", "mellea.action", func(d *document) {
 		d.set("mellea.outcome", "error")
 		d.set("mellea.error.category", "timeout")
 	}, check.OutcomeInconsistent, check.Violation, "", "mellea.outcome"},
-	{"a cancelled call with status Error", "mellea.chat", func(d document) {
+	{"a cancelled call with status Error", "mellea.chat", func(d *document) {
 		d.fail()
 		d.set("mellea.outcome", "cancelled")
 		d.set("mellea.error.category", "cancelled")
 	}, check.OutcomeInconsistent, check.Violation, "", "mellea.outcome"},
-	{"a category without an outcome", "mellea.chat", func(d document) { d.set("mellea.error.category", "timeout") }, check.OutcomeInconsistent, check.Violation, "", "mellea.error.category"},
-	{"an abandoned call that timed out", "mellea.chat", func(d document) {
+	{"a category without an outcome", "mellea.chat", func(d *document) { d.set("mellea.error.category", "timeout") }, check.OutcomeInconsistent, check.Violation, "", "mellea.error.category"},
+	{"an abandoned call that timed out", "mellea.chat", func(d *document) {
 		d.set("mellea.outcome", "abandoned")
 		d.set("mellea.error.category", "timeout")
 	}, check.OutcomeInconsistent, check.Violation, "", "mellea.error.category"},
-	{"an error that is a rejection", "mellea.chat", func(d document) { d.fail(); d.set("mellea.error.category", "rejected") }, check.OutcomeInconsistent, check.Violation, "", "mellea.error.category"},
-	{"a rejection of what went well", "mellea.chat", func(d document) { d.set("mellea.rejection.point", "Generation") }, check.OutcomeInconsistent, check.Violation, "", "mellea.rejection.point"},
+	{"an error that is a rejection", "mellea.chat", func(d *document) { d.fail(); d.set("mellea.error.category", "rejected") }, check.OutcomeInconsistent, check.Violation, "", "mellea.error.category"},
+	{"a rejection of what went well", "mellea.chat", func(d *document) { d.set("mellea.rejection.point", "Generation") }, check.OutcomeInconsistent, check.Violation, "", "mellea.rejection.point"},
 
 	// Events.
-	{"an event of no registry", "mellea.chat", func(d document) { d.event("applause") }, check.MissingEvent, check.Violation, "applause", ""},
-	{"a gen_ai event of no registry", chat, func(d document) { d.event("gen_ai.applause") }, check.MissingEvent, check.Violation, "gen_ai.applause", ""},
-	{"an event of another span", "mellea.session", func(d document) { d.event("select") }, check.UnexpectedEvent, check.Improvement, "select", ""},
-	{"a log event on a span", chat, func(d document) { d.event("gen_ai.evaluation.result") }, check.UnexpectedEvent, check.Improvement, "gen_ai.evaluation.result", ""},
-	{"a deprecated event", chat, func(d document) { d.event("gen_ai.user.message") }, check.Deprecated, check.Violation, "gen_ai.user.message", ""},
-	{"an exception on a span", chat, func(d document) { d.event("exception") }, check.ExceptionSpanEvent, check.Improvement, "exception", ""},
-	{"an exception on an own span", "mellea.chat", func(d document) { d.event("exception") }, check.ExceptionSpanEvent, check.Improvement, "exception", ""},
-	{"an event before its span", "mellea.chat", func(d document) { d.Events[0].TimeUnixNano = 1 }, check.EventOutsideSpan, check.Information, "first_chunk", ""},
+	{"an event of no registry", "mellea.chat", func(d *document) { d.event("applause") }, check.MissingEvent, check.Violation, "applause", ""},
+	{"a gen_ai event of no registry", chat, func(d *document) { d.event("gen_ai.applause") }, check.MissingEvent, check.Violation, "gen_ai.applause", ""},
+	{"an event of another span", "mellea.session", func(d *document) { d.event("select") }, check.UnexpectedEvent, check.Improvement, "select", ""},
+	{"a log event on a span", chat, func(d *document) { d.event("gen_ai.evaluation.result") }, check.UnexpectedEvent, check.Improvement, "gen_ai.evaluation.result", ""},
+	{"a deprecated event", chat, func(d *document) { d.event("gen_ai.user.message") }, check.Deprecated, check.Violation, "gen_ai.user.message", ""},
+	{"an exception on a span", chat, func(d *document) { d.event("exception") }, check.ExceptionSpanEvent, check.Improvement, "exception", ""},
+	{"an exception on an own span", "mellea.chat", func(d *document) { d.event("exception") }, check.ExceptionSpanEvent, check.Improvement, "exception", ""},
+	{"an event before its span", "mellea.chat", func(d *document) { d.Events[0].TimeUnixNano = 1 }, check.EventOutsideSpan, check.Information, "first_chunk", ""},
 
 	// Ids, times, parents.
-	{"no trace id", chat, func(d document) { d.TraceId = make([]byte, 16) }, check.InvalidSpanID, check.Violation, "", ""},
-	{"a short span id", chat, func(d document) { d.SpanId = []byte("0123") }, check.InvalidSpanID, check.Violation, "", ""},
-	{"its own parent", chat, func(d document) { d.ParentSpanId = d.SpanId }, check.InvalidSpanID, check.Violation, "", ""},
-	{"an end before the start", "gen_ai.plan.internal", func(d document) { d.EndTimeUnixNano = d.StartTimeUnixNano - 1 }, check.SpanEndsBeforeStart, check.Violation, "", ""},
+	{"no trace id", chat, func(d *document) { d.TraceId = make([]byte, 16) }, check.InvalidSpanID, check.Violation, "", ""},
+	{"a short span id", chat, func(d *document) { d.SpanId = []byte("0123") }, check.InvalidSpanID, check.Violation, "", ""},
+	{"its own parent", chat, func(d *document) { d.ParentSpanId = d.SpanId }, check.InvalidSpanID, check.Violation, "", ""},
+	{"an end before the start", "gen_ai.plan.internal", func(d *document) { d.EndTimeUnixNano = d.StartTimeUnixNano - 1 }, check.SpanEndsBeforeStart, check.Violation, "", ""},
 }
 
 func TestWrongDocuments(t *testing.T) {
@@ -216,7 +222,7 @@ func TestWrongDocuments(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			d := right(t, w.span)
-			w.edit(d)
+			w.edit(&d)
 			expect(t, w.id, w.level, w.event, w.attribute, check.Spans(traces(d)))
 		})
 	}
