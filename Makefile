@@ -2,13 +2,11 @@
 
 SHELL := /bin/bash
 GO    ?= go
-# Linters and the vulnerability checker are tools of their own module file.
-TOOL   = $(GO) tool -modfile=tools.mod
-# A fuzz target runs this long; `go test` alone runs the seeds.
-FUZZTIME ?= 20s
+# A fuzz target runs this long; `make test` runs the seeds only.
+export FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race lint bench fuzz generate components integration record-demo demo-real
+.PHONY: help demo test check race lint bench fuzz generate components integration record-demo demo-real
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,24 +17,20 @@ demo: ## run the demonstration; nothing to install
 test: ## run the tests; integration tests skip what is not installed
 	$(GO) test ./...
 
+check: ## run everything: tests, lint, race, fuzz, integration
+	.ci/run
+
 race: ## run the tests under the race detector, in random order
-	$(GO) test -race -shuffle=on ./...
+	.ci/run race
 
 lint: ## check formatting, vet and lint
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(TOOL) golangci-lint run ./...
+	.ci/run format lint
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## fuzz every parser for FUZZTIME each
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-	  done; \
-	done
+	.ci/run fuzz
 
 generate: ## regenerate the generated files
 	$(GO) generate ./...
