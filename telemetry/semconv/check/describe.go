@@ -169,12 +169,17 @@ func identified(a attributes) (semconv.Span, bool) {
 // hasOwn reports whether the attributes are there that only the spans of this module's table have, so that a program may
 // call its own spans session or action.
 func (a attributes) hasOwn(table semconv.Span) bool {
+	asked := false
 	for u := range table.Attributes() {
-		if u.Level == semconv.Required && strings.HasPrefix(u.Name, "mellea.") && !a.has(attribute.Key(u.Name)) {
+		if u.Level != semconv.Required || !strings.HasPrefix(u.Name, "mellea.") {
+			continue
+		}
+		if !a.has(attribute.Key(u.Name)) {
 			return false
 		}
+		asked = true
 	}
-	return true
+	return asked
 }
 
 func (a attributes) hasPrefix(prefix string) bool {
