@@ -65,6 +65,7 @@ var architecture = []struct {
 	{"internal/engine", slices.Concat(layer0, layer1, layer2, layer3, layer4, []string{"hookpoint"}), nil},
 	{"telemetry", slices.Concat([]string{"hook", "hookpoint", "telemetry/semconv"}, values), []string{otelModules}},
 	{"telemetry/semconv", nil, []string{otelModules}},
+	{"telemetry/semconv/check", []string{"schema", "telemetry/semconv"}, []string{otelModules}},
 
 	{"", slices.Concat(layer0, layer1, layer2, layer3, layer4, engine, []string{"hookpoint"}), nil},
 
