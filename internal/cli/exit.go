@@ -99,11 +99,14 @@ func isUsage(err error) bool {
 // a server said.
 func describe(err error, secrets ...string) string {
 	var (
+		unmet    *mellea.UnmetError
 		template *component.TemplateError
 		failure  *backend.Error
 	)
 	text := err.Error()
 	switch {
+	case errors.As(err, &unmet) && len(unmet.Failed) > 0:
+		text = missed(unmet)
 	case errors.As(err, &template) && template.Variable != "" && strings.HasSuffix(template.Reason, "is not set"):
 		text = fmt.Sprintf("%s: give it with --var %s=VALUE%s", template.Reason, template.Variable, verbatim)
 	case errors.As(err, &template):
@@ -117,6 +120,22 @@ func describe(err error, secrets ...string) string {
 		}
 	}
 	return oneLine(strings.TrimPrefix(text, "mellea: "))
+}
+
+// missed says which requirements the best attempt does not meet, and why.
+func missed(e *mellea.UnmetError) string {
+	reasons := make([]string, len(e.Failed))
+	for i, f := range e.Failed {
+		reasons[i] = strings.TrimSuffix(shorten(label(f.Requirement), 100), ".")
+		if r := f.Verdict.Reason; r != "" && r != f.Requirement.Description() {
+			reasons[i] += " (" + shorten(r, 200) + ")"
+		}
+	}
+	tries := "attempts"
+	if e.Attempts == 1 {
+		tries = "attempt"
+	}
+	return fmt.Sprintf("requirements not met after %d %s: %s", e.Attempts, tries, strings.Join(reasons, "; "))
 }
 
 // verbatim is the way around templates.

@@ -38,7 +38,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		"done":             {args: []string{"run", "hi"}, stdout: "a reply\n"},
 		"met":              {args: []string{"run", "hi", "--check", "max-words:2"}, stdout: "a reply\n"},
-		"unmet":            {args: []string{"run", "hi", "--check", "max-words:1"}, code: 1, stdout: "a reply\n", text: "mellea: requirements not met after 3 attempts: 1 of 1 failed (max_words)"},
+		"unmet":            {args: []string{"run", "hi", "--check", "max-words:1"}, code: 1, stdout: "a reply\n", text: "mellea: requirements not met after 3 attempts: Use at most 1 word (has 2 words, at most 1 are allowed)\n"},
 		"no prompt":        {args: []string{"run"}, code: 2, text: "mellea: run needs a prompt"},
 		"two prompts":      {args: []string{"run", "a", "b"}, code: 2, text: "put the prompt in quotes"},
 		"empty prompt":     {args: []string{"run", ""}, code: 2, text: "the prompt is empty"},
