@@ -214,7 +214,8 @@ func isToken(s string) bool {
 	return true
 }
 
-// summary describes err without a word of content: the summary of the errors this library makes, and the type of others.
+// summary describes err without a word of content: by the summary of the errors this library makes, and for all others
+// not at all, as error.type names their type already.
 func summary(err error) string {
 	if be, ok := errors.AsType[*backend.Error](err); ok {
 		return be.Error()
@@ -222,13 +223,16 @@ func summary(err error) string {
 	if pe, ok := errors.AsType[*component.ParseError](err); ok {
 		return pe.Error()
 	}
+	if ce, ok := errors.AsType[*requirement.CheckError](err); ok {
+		return "requirement " + ce.Label + " could not be checked"
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded.Error()
 	case errors.Is(err, hook.ErrPanicked):
 		return "panicked"
 	}
-	return ErrorType(err)
+	return ""
 }
 
 // detail describes err in full. It is content.

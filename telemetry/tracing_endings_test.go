@@ -81,7 +81,7 @@ func TestEndings(t *testing.T) {
 		},
 		"an error of an unknown type": {
 			backend: fails(&os.PathError{Op: "open", Path: "planted", Err: syscall.ENOENT}),
-			want:    []ending{failed("action", "*fs.PathError", "*fs.PathError", "unknown"), failed("chat m1", "*fs.PathError", "*fs.PathError", "unknown")},
+			want:    []ending{failed("action", "", "*fs.PathError", "unknown"), failed("chat m1", "", "*fs.PathError", "unknown")},
 		},
 		"a deadline": {
 			backend: &scripted{answer: func(ctx context.Context, _ int, _ backend.Request, _ *backend.Writer) error {
@@ -151,8 +151,8 @@ func TestEndings(t *testing.T) {
 			opts: []mellea.CallOption{mellea.Strategy(sampling.Reject(1)), mellea.Check(requirement.New("broken", func(context.Context, requirement.Env) (requirement.Verdict, error) {
 				return requirement.Verdict{}, errors.New("planted")
 			}))},
-			want: []ending{failed("action", checkError, checkError, "validation_error"), failed("sampling", checkError, checkError, "validation_error"),
-				ok("chat m1"), failed("validation", checkError, checkError, "validation_error"), failed("requirement", checkError, checkError, "validation_error")},
+			want: []ending{failed("action", unchecked, checkError, "validation_error"), failed("sampling", unchecked, checkError, "validation_error"),
+				ok("chat m1"), failed("validation", unchecked, checkError, "validation_error"), failed("requirement", unchecked, checkError, "validation_error")},
 		},
 		"a judge whose model fails": {
 			backend: &scripted{answer: func(_ context.Context, n int, _ backend.Request, w *backend.Writer) error {
@@ -195,6 +195,7 @@ func TestEndings(t *testing.T) {
 
 const (
 	deadline   = "openai generate: timeout: the deadline of the context passed: give it more time or ask for a shorter reply"
+	unchecked  = "requirement broken could not be checked"
 	checkError = "*requirement.CheckError"
 )
 

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -137,14 +138,7 @@ func (fs Findings) AtLeast(l Level) Findings {
 
 // Without returns the findings but those of the rules named.
 func (fs Findings) Without(ids ...ID) Findings {
-	return fs.keep(func(f Finding) bool {
-		for _, id := range ids {
-			if f.ID == id {
-				return false
-			}
-		}
-		return true
-	})
+	return fs.keep(func(f Finding) bool { return !slices.Contains(ids, f.ID) })
 }
 
 func (fs Findings) keep(want func(Finding) bool) Findings {
