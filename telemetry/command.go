@@ -28,7 +28,7 @@ func (t *Telemetry) StartCommand(ctx context.Context, name, subcommand string, a
 		return ctx, func(int) {}
 	}
 	name = valid(name)
-	o := t.tracer.open(placement{ctx: ctx, parent: t.tracer.within(ctx)}, t.tracer.application, familyCommand, "",
+	o := t.tracer.open(t.tracer.here(ctx), t.tracer.application, familyCommand, "",
 		semconv.SpanCLI+" "+name, internal, semconv.MelleaCLICommandKey.String(name))
 	var attrs []attribute.KeyValue
 	if subcommand != "" {
@@ -70,7 +70,7 @@ func (o *operation) exited(code int) {
 	}
 	o.set(attrs)
 	now := time.Now()
-	o.end(o.begun(), now)
+	o.end(o.start, now)
 }
 
 // allowedArgs keeps allow-listed flags, in the form --flag=value.

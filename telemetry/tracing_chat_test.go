@@ -139,6 +139,27 @@ func TestChatAttributes(t *testing.T) {
 	}
 }
 
+// A span starts and ends when the operation does, so it is as long as a duration metric of it.
+func TestSpanTimesAreTheOutcomes(t *testing.T) {
+	t.Parallel()
+	server := otlptest.Start(t)
+	tel := setup(t, server)
+	var out hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]
+	set := (*hook.Set)(nil).With(tel, hookpoint.Generation.Bracket(
+		func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
+			return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) { out = o }
+		}))
+	_, _ = hookpoint.Generation.Do(t.Context(), set, hookpoint.GenerationStart{},
+		func(context.Context, hookpoint.GenerationStart) (hookpoint.GenerationEnd, error) {
+			return hookpoint.GenerationEnd{}, nil
+		})
+	flush(t, tel)
+	got := server.Spans(t, 1)[0]
+	if !got.Start.Equal(out.Start) || got.End.Sub(got.Start) != out.End.Sub(out.Start) {
+		t.Errorf("span from %v for %v, want %v for %v", got.Start, got.End.Sub(got.Start), out.Start, out.End.Sub(out.Start))
+	}
+}
+
 // A guard may choose another model: the span is named after the one that answered (7.3 no. 33).
 func TestChatModelChangedByGuard(t *testing.T) {
 	t.Parallel()

@@ -41,7 +41,7 @@ func (p sessionPlugin) Bindings() []hook.Binding {
 }
 
 func (p sessionPlugin) starting(ctx context.Context, pre hookpoint.SessionStarting) (context.Context, func(hook.Outcome[hookpoint.SessionStarting, hookpoint.SessionStarted])) {
-	o := p.t.open(placement{ctx: ctx, parent: p.t.within(ctx)}, p.t.application, familyStartSession, pre.ID,
+	o := p.t.open(p.t.here(ctx), p.t.application, familyStartSession, pre.ID,
 		semconv.SpanStartSession, internal, semconv.MelleaSessionIDKey.String(pre.ID))
 	return o, o.started
 }
@@ -74,7 +74,8 @@ func (o *operation) started(out hook.Outcome[hookpoint.SessionStarting, hookpoin
 }
 
 func (p sessionPlugin) session(ctx context.Context, pre hookpoint.SessionOpen) (context.Context, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd])) {
-	at := placement{ctx: ctx, parent: p.t.within(ctx), link: p.t.started.take(pre.ID)}
+	at := p.t.here(ctx)
+	at.link = p.t.started.take(pre.ID)
 	o := p.t.open(at, p.t.application, familySession, pre.ID,
 		semconv.SpanSession, internal, semconv.MelleaSessionIDKey.String(pre.ID))
 	return o, o.closed

@@ -103,18 +103,25 @@ func (t *tracer) below(ctx context.Context, f family, barrier ...family) *operat
 // placement says where in the trace an operation goes.
 type placement struct {
 	ctx     context.Context // its current span becomes the parent
+	began   time.Time       // when the operation did, for hook and so for everybody
 	link    trace.SpanContext
 	foreign bool
 	parent  *operation
+}
+
+// here places an operation beneath whatever is current in ctx.
+func (t *tracer) here(ctx context.Context) placement {
+	p := placement{ctx: ctx, parent: t.within(ctx)}
+	p.began, _ = hook.Started(ctx)
+	return p
 }
 
 // place applies the parent rule: beneath an operation of the same session the current span is the parent. Otherwise it
 // is the span in the call's context, if there is one that was not current when the session was started, with a link to
 // the session's span; and without such a span it is the session's.
 func (t *tracer) place(ctx context.Context, ref hookpoint.SessionRef) placement {
-	own := t.within(ctx)
-	current := trace.SpanContextFromContext(ctx)
-	p := placement{ctx: ctx, parent: own}
+	p := t.here(ctx)
+	own, current := p.parent, trace.SpanContextFromContext(ctx)
 	if own != nil && !current.IsValid() {
 		p.ctx = trace.ContextWithSpan(ctx, own.span)
 	}
@@ -141,11 +148,10 @@ func (t *tracer) open(p placement, in trace.Tracer, f family, session, name stri
 	o := &operation{tracer: t, parent: p.parent, family: f, session: session, foreign: p.foreign}
 	s := t.scratch()
 	defer t.release(s)
-	s.start = append(s.start[:0], kind)
-	if !t.reuse {
-		o.start = time.Now()
-		s.start = append(s.start, trace.WithTimestamp(o.start))
+	if o.start = p.began; o.start.IsZero() {
+		o.start = time.Now() // a span without a hook point
 	}
+	s.start = append(s.start[:0], kind, trace.WithTimestamp(o.start))
 	if len(attrs) > 0 {
 		s.start = append(s.start, trace.WithAttributes(attrs...))
 	}
@@ -162,23 +168,12 @@ var (
 	client   = trace.WithSpanKind(trace.SpanKindClient)
 )
 
-// begun returns when the span started. The SDK's own span knows, another's was told.
-func (o *operation) begun() time.Time {
-	if !o.start.IsZero() {
-		return o.start
-	}
-	if s, ok := o.span.(interface{ StartTime() time.Time }); ok {
-		return s.StartTime()
-	}
-	return time.Now() // it does not record
-}
-
-// end ends the span. Its length is that of the outcome to the nanosecond, measured by the monotonic clock, so it equals
-// a duration metric of the same operation; the span starts where the bracket opened, a little after the outcome's Start.
+// end ends the span. It starts and ends when the outcome does, by the monotonic clock, so it equals a duration metric of
+// the same operation.
 func (o *operation) end(start, end time.Time) {
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
-	s.end = append(s.end[:0], trace.WithTimestamp(o.begun().Add(end.Sub(start))))
+	s.end = append(s.end[:0], trace.WithTimestamp(o.start.Add(end.Sub(start))))
 	o.span.End(s.end...)
 }
 
