@@ -39,9 +39,13 @@ var conditions = map[subject]decision{
 		return p.attrs.is(semconv.GenAIOutputTypeKey, semconv.GenAIOutputTypeJSON)
 	}),
 
+	// A model in the program's process has no server.
+	{"gen_ai.client.inference", semconv.ServerAddressKey}: func(p place) verdict { return when(kindOf(p.span.GetKind()) == semconv.KindClient) },
+
 	// What the request or the reply gives away.
 	{"", semconv.GenAIRequestStreamKey}: func(p place) verdict {
-		return when(p.attrs.has(semconv.GenAIResponseTimeToFirstChunkKey) || p.hasEvent(semconv.EventFirstChunk))
+		return when(p.attrs.has(semconv.GenAIResponseTimeToFirstChunkKey) || p.hasEvent(semconv.EventFirstChunk, semconv.EventFirstToken,
+			semconv.EventStreamComplete, semconv.EventChunkProcessed))
 	},
 	{"gen_ai.client.inference", semconv.GenAIResponseTimeToFirstChunkKey}: func(p place) verdict {
 		switch {
@@ -87,11 +91,12 @@ var conditions = map[subject]decision{
 	{"", semconv.MelleaContentTruncatedKey}: never, // false is absent
 
 	// This module's own spans and events.
-	{"mellea.start_session", semconv.GenAIProviderNameKey}:      result,
-	{"mellea.action", semconv.MelleaActionNumGenerateLogsKey}:   result,
-	{"mellea.action", semconv.MelleaActionResponseLengthKey}:    result,
-	{"mellea.action", semconv.MelleaFormatterTemplateKey}:       result,
-	{"mellea.action", semconv.MelleaFormatterRenderedLengthKey}: result,
+	{"mellea.start_session", semconv.MelleaSessionBackendNameKey}: result,
+	{"mellea.start_session", semconv.GenAIProviderNameKey}:        result,
+	{"mellea.action", semconv.MelleaActionNumGenerateLogsKey}:     result,
+	{"mellea.action", semconv.MelleaActionResponseLengthKey}:      result,
+	{"mellea.action", semconv.MelleaFormatterTemplateKey}:         result,
+	{"mellea.action", semconv.MelleaFormatterRenderedLengthKey}:   result,
 	{"mellea.action", semconv.MelleaSamplingStrategyTypeKey}: func(p place) verdict {
 		return when(p.attrs.isTrue(semconv.MelleaActionHasStrategyKey))
 	},

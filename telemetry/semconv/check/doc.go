@@ -52,7 +52,7 @@
 //	unexpected_value                             improvement  a value that is told by leaving the attribute out
 //	duplicate_attribute                          violation    a name that is there twice
 //	exception_span_event                         improvement  an exception on a span, which belongs into the log
-//	event_outside_span                           information  an event whose time is not within the span's
+//	event_outside_span                           information  an event more than a millisecond outside the span's time
 //	status_description_repeats_error_type        improvement  a description that says no more than error.type
 //	status_description_without_error             improvement  a description where the status is not Error
 //	outcome_inconsistent                         violation    mellea.outcome against status, category or rejection

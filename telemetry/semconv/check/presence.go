@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mellea-go/mellea/telemetry/semconv"
@@ -135,9 +137,9 @@ func (p place) beside() verdict {
 	return unknown
 }
 
-func (p place) hasEvent(name string) bool {
+func (p place) hasEvent(names ...string) bool {
 	for _, e := range p.span.GetEvents() {
-		if e.GetName() == name {
+		if slices.Contains(names, e.GetName()) {
 			return true
 		}
 	}

@@ -68,6 +68,17 @@ func TestOtherSpans(t *testing.T) {
 	}
 }
 
+// A model in the program's process has no server, and its spans are internal.
+func TestModelInProcess(t *testing.T) {
+	t.Parallel()
+	d := right(t, chat)
+	d.Kind = tracepb.Span_SPAN_KIND_INTERNAL
+	d.remove("server.address", "server.port")
+	if got := check.Spans(traces(d)).Without(check.NotStable); got != nil {
+		t.Errorf("found:\n%s", got)
+	}
+}
+
 // A program may call its own spans as this module does, and put the session's id on them.
 func TestProgramsOwnSpan(t *testing.T) {
 	t.Parallel()

@@ -70,12 +70,16 @@ func agree(outcome, category string) bool {
 	}
 }
 
+// clockNoise is how far, in ns, times may be apart that are meant to be the same: the wall clock is read for one and a
+// monotonic clock for the other.
+const clockNoise = 1_000_000
+
 // checkEvents checks the events on a span.
 func (c *checker) checkEvents(s *span) {
 	for _, e := range s.GetEvents() {
 		name := e.GetName()
 		at := e.GetTimeUnixNano()
-		if at < s.GetStartTimeUnixNano() || at > s.GetEndTimeUnixNano() {
+		if at+clockNoise < s.GetStartTimeUnixNano() || at > s.GetEndTimeUnixNano()+clockNoise {
 			c.report(s.finding(EventOutsideSpan, Information, "its time is not within the span's").in(name))
 		}
 		attrs := attributesOf(e.GetAttributes())

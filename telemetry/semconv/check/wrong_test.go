@@ -64,6 +64,9 @@ var wrong = []struct {
 	{"no port beside an address", chat, func(d *document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "server.port"},
 	{"no port on Azure, where the default is left out", "azure.ai.gen_ai.client.inference", func(d *document) { d.remove("server.port") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "server.port"},
 	{"a time to the first chunk without streaming", chat, func(d *document) { d.remove("gen_ai.request.stream") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.stream"},
+	{"a milestone of a stream without streaming", "mellea.chat", func(d *document) {
+		d.remove("gen_ai.request.stream", "gen_ai.response.time_to_first_chunk")
+	}, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.stream"},
 	{"a prompt's version without its name", chat, func(d *document) { d.remove("gen_ai.prompt.name") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.prompt.name"},
 	{"a prompt's name without a version", chat, func(d *document) { d.remove("gen_ai.prompt.version") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.prompt.version"},
 	{"a format without the output type", "mellea.chat", func(d *document) { d.remove("gen_ai.output.type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.output.type"},
@@ -87,6 +90,7 @@ var wrong = []struct {
 	{"a tool call without the tool", "mcp.client", func(d *document) { d.remove("gen_ai.tool.name", "gen_ai.prompt.name"); d.Name = "tools/call" }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.tool.name"},
 	{"a request without its id", "mcp.server", func(d *document) { d.remove("jsonrpc.request.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "jsonrpc.request.id"},
 	{"a tool call that is not called one", "mcp.client", func(d *document) { d.remove("gen_ai.operation.name") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.operation.name"},
+	{"no address of a server", chat, func(d *document) { d.remove("server.address", "server.port") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "server.address"},
 	{"no usage", chat, func(d *document) { d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Improvement, "", "gen_ai.usage.output_tokens"},
 	{"no usage of a failure", chat, func(d *document) { d.fail(); d.remove("gen_ai.usage.output_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.output_tokens"},
 	{"no tokens of images", chat, func(d *document) { d.remove("gen_ai.usage.image.input_tokens") }, check.RecommendedAttributeNotPresent, check.Information, "", "gen_ai.usage.image.input_tokens"},
