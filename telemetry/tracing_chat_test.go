@@ -270,22 +270,28 @@ func TestChunkEvents(t *testing.T) {
 	}
 }
 
-// One chunk event tells place, length and the time since the chunk before.
+// One chunk event tells place, length and the time since the chunk before. A reply that came whole has none.
 func TestChunkEventAttributes(t *testing.T) {
 	t.Parallel()
 	server := otlptest.Start(t)
 	tel := setup(t, server, telemetry.WithChunkEvents(1))
 	began := time.Now()
-	g := backend.Generation{Chunks: 2, FirstChunk: began}
+	g := backend.Generation{Streaming: true, Chunks: 2, FirstChunk: began}
+	generate(t, tel, hookpoint.GenerationStart{}, hookpoint.GenerationEnd{Generation: g}, nil)
+	g.Streaming = false
 	generate(t, tel, hookpoint.GenerationStart{}, hookpoint.GenerationEnd{Generation: g}, nil)
 	flush(t, tel)
+	spans := server.Spans(t, 2)
 	want := []otlptest.Event{
 		{Name: "chunk_processed", Time: began, Attributes: map[string]any{"mellea.generation.chunk_index": int64(0), "mellea.generation.chunk_text_length": int64(4)}},
 		{Name: "chunk_processed", Time: began.Add(time.Millisecond), Attributes: map[string]any{"mellea.generation.chunk_index": int64(1),
 			"mellea.generation.chunk_text_length": int64(4), "mellea.generation.time_since_last_chunk_ms": 1.0}},
 	}
-	if diff := cmp.Diff(want, server.Spans(t, 1)[0].Events, cmpopts.EquateApproxTime(0)); diff != "" {
+	if diff := cmp.Diff(want, spans[0].Events[:2], cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if got := spans[1].Events; got != nil {
+		t.Errorf("a reply that came whole has events %v", got)
 	}
 }
 

@@ -277,6 +277,9 @@ func (o *operation) events(g *backend.Generation, ending hook.Ending) {
 	for i, r := range g.Retries.All() {
 		o.event(semconv.EventRetry, r.At, retry(i+1, r)...)
 	}
+	if !g.Streaming {
+		return
+	}
 	var suppressed int
 	o.mu.Lock()
 	log := o.chunks
@@ -286,9 +289,6 @@ func (o *operation) events(g *backend.Generation, ending hook.Ending) {
 		for _, c := range log.kept {
 			o.event(semconv.EventChunkProcessed, c.At, chunk(c)...)
 		}
-	}
-	if !g.Streaming {
-		return
 	}
 	if d, ok := g.TimeToFirstChunk(); ok {
 		o.event(semconv.EventFirstChunk, g.FirstChunk, semconv.GenAIResponseTimeToFirstChunkKey.Float64(d.Seconds()))
