@@ -42,7 +42,8 @@ func (t *Telemetry) StartCommand(ctx context.Context, name, subcommand string, a
 	return o, func(exitCode int) { once.Do(func() { o.exited(exitCode) }) }
 }
 
-// exited ends the span of a run. The error of a run that failed is the one that was last seen beneath it.
+// exited ends the span of a run. The error or rejection of a run that did not end well is the last that was seen beneath
+// it.
 func (o *operation) exited(code int) {
 	attrs := []attribute.KeyValue{semconv.ProcessExitCodeKey.Int(code)}
 	ended := func(outcome string, c Category) {
@@ -52,6 +53,9 @@ func (o *operation) exited(code int) {
 	case 0, 1: // done; requirements not met
 	case 4:
 		ended(semconv.MelleaOutcomeRejected, Rejected)
+		o.mu.Lock()
+		attrs = rejection(attrs, o.rejected)
+		o.mu.Unlock()
 	case 130, 143:
 		ended(semconv.MelleaOutcomeCancelled, Cancelled)
 	default:

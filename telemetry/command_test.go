@@ -9,6 +9,7 @@ import (
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/internal/otlptest"
 	"github.com/mellea-go/mellea/telemetry"
 )
@@ -39,7 +40,10 @@ func TestStartCommand(t *testing.T) {
 		"another error": {code: 3, status: "error", want: map[string]any{"process.exit.code": int64(3), "mellea.outcome": "error", "error.type": "_OTHER", "mellea.error.category": "unknown"}},
 		"a call's error": {code: 3, err: &backend.Error{Provider: "openai", Status: 401}, status: "error",
 			want: map[string]any{"process.exit.code": int64(3), "mellea.outcome": "error", "error.type": "401", "mellea.error.category": "auth"}},
-		"rejected":    {code: 4, status: "unset", want: map[string]any{"process.exit.code": int64(4), "mellea.outcome": "rejected", "mellea.error.category": "rejected"}},
+		"rejected": {code: 4, status: "unset", want: map[string]any{"process.exit.code": int64(4), "mellea.outcome": "rejected", "mellea.error.category": "rejected"}},
+		"a call's rejection": {code: 4, err: &hook.Rejection{Point: "generation", Plugin: "budget", Code: "spent", Reason: "planted"}, status: "unset",
+			want: map[string]any{"process.exit.code": int64(4), "mellea.outcome": "rejected", "mellea.error.category": "rejected",
+				"mellea.rejection.point": "generation", "mellea.rejection.plugin": "budget", "mellea.rejection.code": "spent"}},
 		"interrupted": {code: 130, status: "unset", want: map[string]any{"process.exit.code": int64(130), "mellea.outcome": "cancelled", "mellea.error.category": "cancelled"}},
 	}
 	for name, test := range tests {

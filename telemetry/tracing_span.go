@@ -60,6 +60,7 @@ type operation struct {
 	// What beneath the operation is to be told on its span when it ends. mu guards it: attempts run in parallel.
 	mu       sync.Mutex
 	failure  failure
+	rejected error // of a command
 	template string
 	rendered int
 	format   func(hook.Outcome[hookpoint.FormatStart, hookpoint.FormatEnd])
@@ -189,6 +190,7 @@ func (o *operation) outcome(attrs []attribute.KeyValue, ending hook.Ending, err 
 		return append(attrs, semconv.MelleaOutcomeKey.String(semconv.MelleaOutcomeError),
 			semconv.ErrorTypeKey.String(f.typ), semconv.MelleaErrorCategoryKey.String(string(f.category)))
 	case hook.Rejected:
+		o.denied(err)
 		return rejection(append(attrs, semconv.MelleaOutcomeKey.String(semconv.MelleaOutcomeRejected),
 			semconv.MelleaErrorCategoryKey.String(string(Rejected))), err)
 	}
@@ -213,6 +215,17 @@ func rejection(attrs []attribute.KeyValue, err error) []attribute.KeyValue {
 		attrs = append(attrs, semconv.MelleaRejectionCodeKey.String(semconv.ErrorTypeOther))
 	}
 	return attrs
+}
+
+// denied tells the command that the operation is a part of, if any: it learns of no error, only of its exit code.
+func (o *operation) denied(err error) {
+	for p := o.parent; p != nil; p = p.parent {
+		if p.family == familyCommand {
+			p.mu.Lock()
+			p.rejected = err
+			p.mu.Unlock()
+		}
+	}
 }
 
 // failed names the operation's error as it was named beneath, where it comes from there, and tells those above.
