@@ -210,7 +210,7 @@ const (
 	//
 	// Type: string.
 	//
-	// When: Always on start_session.
+	// When: On start_session, unless the backend could not be asked who it is.
 	//
 	// Example: "ollama"
 	MelleaSessionBackendNameKey = attribute.Key("mellea.session.backend_name")

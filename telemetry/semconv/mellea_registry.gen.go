@@ -10,7 +10,7 @@ var melleaAttributes = []Attribute{
 	{Name: "mellea.rejection.code", Type: TypeString, Brief: "The refusing plugin's code; its free-text reason is content and never recorded.", When: "The ending is rejected and the plugin gave a code.", Example: "\"budget_exceeded\""},
 	{Name: "mellea.content.truncated", Type: TypeBool, Brief: "A captured value was over MELLEA_TRACES_CONTENT_MAX_BYTES and was shortened; always true when present.", When: "Captured content was shortened.", Example: "true"},
 	{Name: "mellea.session.id", Type: TypeString, Brief: "The session's id, a UUID; a clone has its own.", When: "On session spans, and on spans whose parent is the caller's span instead of the session's.", Example: "\"0b9c1e52-6a1f-4c5e-9d3b-0f2a7c6d8e10\""},
-	{Name: "mellea.session.backend_name", Type: TypeString, Brief: "The name of the backend the program asked for.", When: "Always on start_session.", Example: "\"ollama\""},
+	{Name: "mellea.session.backend_name", Type: TypeString, Brief: "The name of the backend the program asked for.", When: "On start_session, unless the backend could not be asked who it is.", Example: "\"ollama\""},
 	{Name: "mellea.session.context_type", Type: TypeString, Brief: "The kind of history the session keeps.", When: "Always on session spans.", Example: "\"simple\""},
 	{Name: "mellea.session.interactions", Type: TypeInt, Brief: "The number of turns appended to the history since Start or the last Reset.", Unit: "{interaction}", When: "At the end of a session.", Example: "3"},
 	{Name: "mellea.component.type", Type: TypeString, Brief: "The type of the component that is executed or generated from.", When: "An operation belongs to a component.", Example: "\"Instruction\""},
@@ -86,7 +86,7 @@ var melleaSpans = []Span{
 		kinds: []Kind{KindInternal},
 		uses: []use{
 			{name: "mellea.session.id", level: Required},
-			{name: "mellea.session.backend_name", level: Required},
+			{name: "mellea.session.backend_name", level: ConditionallyRequired, condition: "If the backend could be asked, or its error names it."},
 			{name: "mellea.session.context_type", level: Required},
 			{name: "gen_ai.request.model", level: ConditionallyRequired, condition: "If the backend has a model."},
 			{name: "gen_ai.provider.name", level: ConditionallyRequired, condition: "If the backend could be asked."},
