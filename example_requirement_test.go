@@ -112,8 +112,7 @@ func ExampleUnmetError() {
 		mellea.Strategy(sampling.Reject(2)))
 	fmt.Println(err)
 
-	var unmet *mellea.UnmetError
-	if errors.As(err, &unmet) {
+	if unmet, ok := errors.AsType[*mellea.UnmetError](err); ok {
 		fmt.Println("best:", res.Text())
 		for _, f := range unmet.Failed {
 			fmt.Println(f.Requirement.Label()+":", f.Verdict.Reason)
