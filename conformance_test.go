@@ -1,0 +1,153 @@
+package mellea_test
+
+import (
+	"strings"
+	"testing"
+
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mellea-go/mellea/internal/otlptest"
+	"github.com/mellea-go/mellea/telemetry"
+	"github.com/mellea-go/mellea/telemetry/semconv/check"
+)
+
+// excused are the improvements that the checker sees and a program cannot make, by attribute and the first word of the
+// spans' names.
+var excused = []struct{ attribute, spans, reason string }{
+	{"gen_ai.request.frequency_penalty", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.max_tokens", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.presence_penalty", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.stop_sequences", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.temperature", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.top_p", "chat", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.response.id", "chat", "Ollama and the scripted backend give replies no id"},
+	{"gen_ai.response.model", "chat", "the scripted backend does not tell which model replied"},
+	{"gen_ai.usage.input_tokens", "chat", "the scripted backend reports no usage"},
+	{"gen_ai.usage.output_tokens", "chat", "the scripted backend reports no usage"},
+	{"openai.response.system_fingerprint", "chat", "backend.Generation, which all backends fill, has no place for it"},
+	{"mellea.cli.args", "mellea", "the command was given no flag of those that may be recorded"},
+	{"mellea.formatter.template", "action", "a message is sent as it is, without a template"},
+}
+
+// Every program emits what the conventions say: no violation, and no improvement but that the conventions are not stable
+// and that a value is missing which the program could not know.
+func TestSpansFollowTheConventions(t *testing.T) {
+	t.Parallel()
+	modes := map[string][]telemetry.Option{
+		"content off":            nil,
+		"content on":             {telemetry.WithContent(true)},
+		"content as strings":     {telemetry.WithContent(true), telemetry.WithContentStrings()},
+		"content cut":            {telemetry.WithContent(true), telemetry.WithContentMaxBytes(120)},
+		"linked, chunk by chunk": {telemetry.SessionSpans(telemetry.Link), telemetry.WithChunkEvents(1)},
+		"no session spans":       {telemetry.SessionSpans(telemetry.Off), telemetry.WithChunkEvents(2)},
+	}
+	for mode, opts := range modes {
+		for name, program := range conformingPrograms {
+			t.Run(mode+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				for _, f := range check.Spans(exportedBy(t, opts, program)).AtLeast(check.Improvement) {
+					if !isExcused(f) {
+						t.Error(f)
+					}
+				}
+			})
+		}
+	}
+}
+
+// isExcused reports whether a finding is one that a program may have.
+func isExcused(f check.Finding) bool {
+	switch f.ID {
+	case check.NotStable:
+		return true // all of the conventions is in development
+	case check.RecommendedAttributeNotPresent:
+		for _, e := range excused {
+			if e.attribute == f.Attribute && e.spans == firstWord(f.Name) && f.Event == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// exportedBy runs a program and returns what it exports over OTLP.
+func exportedBy(t *testing.T, opts []telemetry.Option, program func(*testing.T, *telemetry.Telemetry)) *coltrace.ExportTraceServiceRequest {
+	t.Helper()
+	server := otlptest.Start(t)
+	opts = append([]telemetry.Option{telemetry.WithEnviron([]string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP})}, opts...)
+	tel, err := telemetry.Setup(t.Context(), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program(t, tel)
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Messages one after the other are one message that has what all of them have.
+	var received coltrace.ExportTraceServiceRequest
+	if err := proto.Unmarshal(server.Raw(), &received); err != nil {
+		t.Fatal(err)
+	}
+	if len(received.GetResourceSpans()) == 0 {
+		t.Fatal("no span has arrived")
+	}
+	return &received
+}
+
+// The programs have every span that there is so far, in every way that it can end, and no exception is made in vain.
+func TestConformingProgramsCoverTheSpans(t *testing.T) {
+	t.Parallel()
+	spans, missing := map[string]bool{}, map[string]bool{}
+	for _, program := range conformingPrograms {
+		received := exportedBy(t, []telemetry.Option{telemetry.WithChunkEvents(1)}, program)
+		for _, f := range check.Spans(received) {
+			if f.ID == check.RecommendedAttributeNotPresent && f.Level == check.Improvement {
+				missing[firstWord(f.Name)+" "+f.Attribute] = true
+			}
+		}
+		for _, r := range received.GetResourceSpans() {
+			for _, in := range r.GetScopeSpans() {
+				for _, s := range in.GetSpans() {
+					spans[firstWord(s.GetName())+" "+outcome(s)] = true
+					for _, e := range s.GetEvents() {
+						spans[firstWord(s.GetName())+"/"+e.GetName()] = true
+					}
+				}
+			}
+		}
+	}
+	for _, e := range excused {
+		if !missing[e.spans+" "+e.attribute] {
+			t.Errorf("%s is excused on %s and never missing: %s", e.attribute, e.spans, e.reason)
+		}
+	}
+	for _, want := range []string{
+		"start_session ok", "start_session error", "start_session rejected", "session ok", "action ok", "action error", "action rejected",
+		"action cancelled", "action abandoned", "sampling ok", "sampling error", "sampling rejected", "sampling cancelled", "validation ok",
+		"validation error", "validation rejected", "requirement ok", "requirement error", "requirement rejected", "chat ok", "chat error",
+		"chat rejected", "chat cancelled", "chat abandoned", "mellea ok", "mellea error", "mellea rejected", "mellea cancelled",
+		"action/parse_error", "sampling/iteration", "sampling/repair", "sampling/select", "chat/first_chunk", "chat/first_token",
+		"chat/chunk_processed", "chat/stream_complete", "chat/retry",
+	} {
+		if !spans[want] {
+			t.Errorf("no program has %s", want)
+		}
+	}
+}
+
+func firstWord(name string) string {
+	word, _, _ := strings.Cut(name, " ")
+	return word
+}
+
+func outcome(s *otlp.Span) string {
+	for _, kv := range s.GetAttributes() {
+		if kv.GetKey() == "mellea.outcome" {
+			return kv.GetValue().GetStringValue()
+		}
+	}
+	return "ok"
+}
