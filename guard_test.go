@@ -126,7 +126,9 @@ func TestForbiddenEdits(t *testing.T) {
 		edit func(*hookpoint.ComponentStart)
 	}{
 		{"lazy: a strategy", func(p *hookpoint.ComponentStart) { p.Strategy = sampling.None() }},
-		{"lazy: a requirement that is not shown", func(p *hookpoint.ComponentStart) { p.Requirements = content.ListOf(requirement.MaxWords(1).Show(false)) }},
+		{"lazy: a requirement that is not shown", func(p *hookpoint.ComponentStart) {
+			p.Requirements = content.ListOf(requirement.MaxWords(1).Show(false))
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -78,8 +78,11 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 	out, err := g.start(b, req)
 	if err != nil {
 		g.finished.Store(true) // nothing is to follow, whatever the backend left running
-		_, err = g.end(backend.Reply{Generation: backend.Generation{Provider: info.Provider, Model: op.Pre.Model(),
+		_, ended := g.end(backend.Reply{Generation: backend.Generation{Provider: info.Provider, Model: op.Pre.Model(),
 			ServerAddress: info.ServerAddress, ServerPort: info.ServerPort, InProcess: info.InProcess}}, err)
+		if ended != nil { // nil when what the backend left running was faster
+			err = ended
+		}
 		return nil, err
 	}
 	return out, nil
@@ -137,11 +140,18 @@ func (g *generation) Chunk(c backend.Chunk) {
 
 // Finish implements [backend.Lifecycle].
 func (g *generation) Finish(r backend.Reply, err error) (backend.Reply, error) {
-	r, err = g.end(r, err)
-	if g.after != nil && g.finished.CompareAndSwap(false, true) {
-		return g.after(r, err)
+	if g.after == nil || !g.finished.CompareAndSwap(false, true) {
+		return g.end(r, err)
 	}
-	return r, err
+	returned := false
+	defer func() {
+		if !returned { // a review exited the goroutine
+			_, _ = g.after(backend.Reply{Message: silent, Generation: r.Generation}, hook.ErrPanicked)
+		}
+	}()
+	r, err = g.end(r, err)
+	returned = true
+	return g.after(r, err)
 }
 
 // end ends the operation. A reply that was to be reviewed and was not, because the generation failed, is seen by nobody,
