@@ -85,11 +85,14 @@ func record[Pre, Post any](r *Recorder, p *hook.Point[Pre, Post]) hook.Binding {
 }
 
 func note[T any](r *Recorder, s *hook.Signal[T]) hook.Binding {
-	return s.On(func(context.Context, T) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.events = append(r.events, s.Name())
-	})
+	return s.On(func(context.Context, T) { r.Note(s.Name()) })
+}
+
+// Note adds an event of the test's own to [Recorder.Events], to see what came before and what after it.
+func (r *Recorder) Note(event string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
 }
 
 // generating reports whether ctx is that of an open Generation operation.
