@@ -25,6 +25,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
+	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/internal/engine"
@@ -37,8 +38,8 @@ type Runner interface{ on() runner }
 type runner struct {
 	scope   engine.Scope
 	history history.History
-	// session takes the turn of a call that succeeded; nil drops it.
-	session *engine.Session
+	// append takes the turn of a call that succeeded; nil drops it.
+	append func(turn []content.Message)
 }
 
 // Direct runs calls on a backend without a session: nothing is remembered between them.

@@ -22,6 +22,7 @@ type Session struct {
 	core   *engine.Session
 	scope  engine.Scope
 	config startConfig
+	append func(turn []content.Message) // of core
 }
 
 // Start opens a session on b. It asks the backend what it is, which reports a configuration that cannot work, and fires
@@ -53,7 +54,7 @@ func open(ctx context.Context, c startConfig) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{core: core, scope: core.Scope, config: c}, nil
+	return &Session{core: core, scope: core.Scope, config: c, append: core.Append}, nil
 }
 
 func newID() string {
@@ -63,7 +64,7 @@ func newID() string {
 }
 
 func (s *Session) on() runner {
-	return runner{scope: s.scope, history: s.core.History(), session: s.core}
+	return runner{scope: s.scope, history: s.core.History(), append: s.append}
 }
 
 // ID identifies the session in logs and traces.

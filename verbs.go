@@ -109,12 +109,8 @@ func (c callConfig) scope(s engine.Scope) engine.Scope {
 }
 
 func (c callConfig) call(on runner, comp component.Component, parse func(content.Message) (any, error)) engine.Call {
-	call := engine.Call{Component: comp, Parse: parse, History: on.history, Requirements: content.ListOf(c.requirements...),
-		Strategy: c.strategy, Options: c.options, Format: c.format, Prompt: c.prompt, Sink: c.sink}
-	if on.session != nil {
-		call.Append = on.session.Append
-	}
-	return call
+	return engine.Call{Component: comp, Parse: parse, History: on.history, Requirements: content.ListOf(c.requirements...),
+		Strategy: c.strategy, Options: c.options, Format: c.format, Prompt: c.prompt, Sink: c.sink, Append: on.append}
 }
 
 // DefaultBudget is how many generations a call with requirements makes at the most, unless its [Strategy] says

@@ -69,7 +69,7 @@ type SessionOpen struct {
 
 // SessionEnd is what [Session] announces after.
 type SessionEnd struct {
-	// Interactions counts the calls that changed the history.
+	// Interactions counts the calls that changed the history, since it was last reset.
 	Interactions int
 }
 

@@ -266,7 +266,7 @@ func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteratio
 	if step.History != nil {
 		past = step.History.View()
 	}
-	return ask{backend: b, kind: comp.Kind(), prompt: c.Prompt, variables: variablesOf(comp),
+	return ask{backend: b, info: info, kind: comp.Kind(), prompt: c.Prompt, variables: variablesOf(comp),
 		messages: s.withSystem(past, rendered.Messages), options: options, format: c.Format,
 		context: past.Len(), iteration: iteration}, nil
 }

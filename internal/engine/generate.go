@@ -14,7 +14,8 @@ import (
 
 // ask describes one generation to make.
 type ask struct {
-	backend   backend.Backend // nil is the scope's
+	backend   backend.Backend
+	info      backend.Info // the backend's
 	kind      string
 	prompt    hookpoint.Prompt
 	variables func() content.List[hookpoint.Variable]
@@ -51,14 +52,7 @@ var _ backend.Lifecycle = (*generation)(nil)
 // generate opens a Generation operation and starts the backend. With an error nothing runs and the operation has
 // ended; without, the operation ends in the output's producer.
 func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
-	b := a.backend
-	if b == nil {
-		b = s.Backend
-	}
-	info, err := s.info(ctx, b)
-	if err != nil {
-		return nil, err
-	}
+	info := a.info
 	start := hookpoint.GenerationStart{
 		Session: s.Session, Info: info, Kind: a.kind, Conversation: s.Conversation, Prompt: a.prompt,
 		Messages: a.messages, Options: a.options, Format: a.format, Tools: a.tools,
@@ -75,7 +69,7 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 		reviewed: hookpoint.Generation.Reviewed(s.Set)}
 	req := backend.Request{Messages: op.Pre.Messages, Options: op.Pre.Options, Format: op.Pre.Format, Tools: op.Pre.Tools}
 	req = req.WithLifecycle(g, g.reviewed || a.hold)
-	out, err := g.start(b, req)
+	out, err := g.start(a.backend, req)
 	if err != nil {
 		g.finished.Store(true) // nothing is to follow, whatever the backend left running
 		_, ended := g.end(backend.Reply{Generation: backend.Generation{Provider: info.Provider, Model: op.Pre.Model(),
@@ -91,7 +85,6 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 // start calls the backend. The operation has to end whatever that does: a panic is an error, and so is an output that
 // would never end it.
 func (g *generation) start(b backend.Backend, req backend.Request) (out *backend.Output, err error) {
-	fault := backend.Error{Provider: g.op.Pre.Info.Provider, Op: "generate"}
 	returned := false
 	defer func() {
 		if returned {
@@ -103,8 +96,7 @@ func (g *generation) start(b backend.Backend, req backend.Request) (out *backend
 			_, _ = g.end(backend.Reply{}, hook.ErrPanicked)
 			return
 		}
-		fault.Code, fault.Err = backend.CodePanic, panicked(p)
-		out, err = nil, &fault
+		out, err = nil, g.fault(backend.CodePanic, "", panicked(p))
 	}()
 	out, err = b.Generate(g.ctx, req)
 	returned = true
@@ -112,15 +104,17 @@ func (g *generation) start(b backend.Backend, req backend.Request) (out *backend
 	case err != nil:
 		return nil, err
 	case out == nil:
-		fault.Code, fault.Remedy = backend.CodeInvalidResponse, "the backend returned neither an output nor an error: mend its Generate"
-		return nil, &fault
+		return nil, g.fault(backend.CodeInvalidResponse, "the backend returned neither an output nor an error: mend its Generate", nil)
 	case !out.Of(req):
 		out.Cancel(backend.ErrAbandoned)
-		fault.Code = backend.CodeInvalidResponse
-		fault.Remedy = "the backend returned the output of another request: start its own and let it follow with Writer.Forward"
-		return nil, &fault
+		return nil, g.fault(backend.CodeInvalidResponse,
+			"the backend returned the output of another request: start its own and let it follow with Writer.Forward", nil)
 	}
 	return out, nil
+}
+
+func (g *generation) fault(code, remedy string, cause error) error {
+	return &backend.Error{Provider: g.op.Pre.Info.Provider, Op: "generate", Code: code, Remedy: remedy, Err: cause}
 }
 
 // Chunk implements [backend.Lifecycle].

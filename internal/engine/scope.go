@@ -48,7 +48,7 @@ func (s Scope) info(ctx context.Context, b backend.Backend) (backend.Info, error
 type infos struct{ known sync.Map } // backend.Backend → backend.Info
 
 func (i *infos) of(ctx context.Context, b backend.Backend) (backend.Info, error) {
-	if !reflect.ValueOf(b).Comparable() {
+	if !isComparable(b) {
 		return b.Info(ctx) // a backend of a type that is no key of a map is asked each time
 	}
 	if in, ok := i.known.Load(b); ok {
@@ -63,6 +63,9 @@ func (i *infos) of(ctx context.Context, b backend.Backend) (backend.Info, error)
 }
 
 // same reports whether a and b are the same backend; of a type that cannot be compared, no two are.
-func same(a, b backend.Backend) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+func same(a, b backend.Backend) bool { return isComparable(a) && isComparable(b) && a == b }
+
+// isComparable reports whether b can be compared; a pointer, as most backends are, is told without allocating.
+func isComparable(b backend.Backend) bool {
+	return reflect.TypeOf(b).Kind() == reflect.Pointer || reflect.ValueOf(b).Comparable()
 }

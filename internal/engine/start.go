@@ -32,8 +32,11 @@ func (s Scope) Start(ctx context.Context, c Call) (out *backend.Output, err erro
 		return nil, err
 	}
 	defer func() {
-		if !started {
-			_, err = op.End(hookpoint.ComponentEnd{}, ending(ctx, err))
+		if started {
+			return
+		}
+		if _, ended := op.End(hookpoint.ComponentEnd{}, ending(ctx, err)); ended != nil { // nil: see [Scope.generate]
+			err = ended
 		}
 	}()
 	lazy := &lazyCall{scope: s, ctx: ctx, call: c.edited(op.Pre), op: op, entry: entry}
