@@ -186,7 +186,7 @@ func (s *source) call(session *mellea.Session) {
 		return requirement.Verdict{}, errChaos
 	})
 	panics := requirement.New("panics", func(context.Context, requirement.Env) (requirement.Verdict, error) { panic("chaos") })
-	switch s.intn(8) {
+	switch s.intn(11) {
 	case 0:
 		_, _ = session.Chat(ctx, "Say.")
 	case 1:
@@ -210,6 +210,26 @@ func (s *source) call(session *mellea.Session) {
 			if !s.stuck && s.chance(2) {
 				break
 			}
+		}
+	case 8: // a sink that calls the session, or panics
+		_, _ = session.Chat(ctx, "Say.", mellea.Strategy(sampling.Reject(2, sampling.Parallel(1+s.intn(2)))), mellea.Stream(func(int, backend.Chunk) {
+			if s.chance(2) {
+				panic("chaos")
+			}
+			_, _ = session.Chat(ctx, "Say inside.")
+		}))
+	case 9: // a parser that panics
+		_, _ = mellea.Act[string](ctx, session, explosive{PlainText: component.Text("Say."), parse: boom}, mellea.Strategy(sampling.Reject(3, sampling.Parallel(2))))
+	case 10: // an output that another call waits for, and that is given up meanwhile
+		out, err := session.StartInstruct(ctx, "Say.")
+		if err != nil {
+			return
+		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { _, _ = session.StartInstruct(ctx, "Use it.", mellea.Ground("x", out)) })
+		if !s.stuck {
+			out.Cancel(errChaos)
 		}
 	}
 }

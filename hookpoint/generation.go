@@ -10,7 +10,8 @@ import (
 )
 
 // Generation is open from the moment a backend is asked until the last byte of its reply. A guard may change Messages,
-// Options, Format and Tools; a review may change the reply.
+// Options, Format and Tools; a review may change the reply. Where a review is bound, nobody gets any of a reply before
+// the reviews have run, and nothing of one that they rejected or that broke off before they could run.
 var Generation = hook.NewPoint("generation", hook.Accept[GenerationStart, GenerationEnd](func(old, edited GenerationStart) (GenerationStart, error) {
 	switch {
 	case edited.Session != old.Session:
