@@ -234,7 +234,8 @@ func (o *Output) Done() <-chan struct{} { return o.done }
 // Of reports whether o is the generation that [Start] began for r, whose lifecycle takes part in it.
 func (o *Output) Of(r Request) bool { return o.lifecycle == r.lifecycle }
 
-// Held reports whether readers get the reply only when it is complete, because a hook reviews it first.
+// Held reports whether readers get the reply only when it is complete, because a hook reviews it first. Of a reply that
+// broke off they get nothing then.
 func (o *Output) Held() bool { return o.holding }
 
 // Cancel gives the generation up. Readers get what had arrived and an error that errors.Is finds context.Canceled and
