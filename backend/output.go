@@ -241,7 +241,7 @@ func (o *Output) Held() bool { return o.holding }
 // Cancel gives the generation up. Readers get what had arrived and an error that errors.Is finds context.Canceled and
 // cause in; with [ErrAbandoned] as cause it is that. It does nothing once the reply is complete.
 func (o *Output) Cancel(cause error) {
-	if cause == ErrAbandoned { //nolint:errorlint // an identity, not a classification
+	if cause == ErrAbandoned {
 		o.cancel(cause)
 		return
 	}
