@@ -188,8 +188,7 @@ func TestSessionFromInside(t *testing.T) {
 	ctx := context.WithValue(t.Context(), depthKey{}, []int{1})
 	_, err := s.Instruct(ctx, "Outer.", mellea.Require("be good"), mellea.Strategy(strategist{plan: planOf(1)}),
 		mellea.Stream(func(int, backend.Chunk) { inner(ctx) }))
-	var unmet *mellea.UnmetError // "x" is no yes
-	if !errors.As(err, &unmet) {
+	if _, ok := errors.AsType[*mellea.UnmetError](err); !ok { // "x" is no yes
 		t.Fatal(err)
 	}
 	// The attempt and its judge, an inner call for the guard of each, one for the sink and one for the iteration.

@@ -249,8 +249,7 @@ func TestRejectionInAnyRoleClosesEverything(t *testing.T) {
 			b := melleatest.NewBackend(melleatest.Say("a b c"))
 			s, rec := start(t, b, mellea.WithHooks(tc.binding))
 			_, err := s.Instruct(t.Context(), "Say.", mellea.Check(requirement.MaxWords(5)))
-			var rejected *hook.Rejection
-			if !errors.As(err, &rejected) {
+			if _, ok := errors.AsType[*hook.Rejection](err); !ok {
 				t.Fatalf("error = %v, want *hook.Rejection", err)
 			}
 			if strings.Contains(err.Error(), "secret") {
@@ -314,8 +313,7 @@ func TestParseFailure(t *testing.T) {
 		t.Parallel()
 		s, rec := start(t, melleatest.NewBackend(melleatest.Say("one")))
 		_, err := mellea.Act[number](t.Context(), s, c)
-		var parse *component.ParseError
-		if !errors.As(err, &parse) {
+		if _, ok := errors.AsType[*component.ParseError](err); !ok {
 			t.Fatalf("error = %v, want *component.ParseError", err)
 		}
 		if diff := cmp.Diff([]string{"error"}, endings(rec, "component")); diff != "" {

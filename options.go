@@ -3,6 +3,7 @@ package mellea
 import (
 	"io/fs"
 	"maps"
+	"slices"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
@@ -67,7 +68,7 @@ func (f startOption) applyStart(c *startConfig) { f(c) }
 
 // WithHooks installs plugins: telemetry, guards, audits, single bindings.
 func WithHooks(sources ...hook.Source) BlockOption {
-	return blockOption(func(c *blockConfig) { c.hooks = append(c.hooks[:len(c.hooks):len(c.hooks)], sources...) })
+	return blockOption(func(c *blockConfig) { c.hooks = append(slices.Clip(c.hooks), sources...) })
 }
 
 // WithOptions sets parameters of every generation, judges included. Those of a call win.

@@ -68,7 +68,7 @@ func (s *Session) on() runner {
 }
 
 // ID identifies the session in logs and traces.
-func (s *Session) ID() string { return s.core.Scope.Session.ID }
+func (s *Session) ID() string { return s.core.Session.ID }
 
 // History returns the conversation as it stands. It is immutable.
 func (s *Session) History() history.History { return s.core.History() }
