@@ -37,7 +37,7 @@ type (
 
 // NewRecorder returns a Recorder that fails the test, when it ends, for each operation that was left open or ended
 // twice. tb may be nil.
-func NewRecorder(tb testing.TB) *Recorder {
+func NewRecorder(tb testing.TB) *Recorder { //nolint:thelper // tb may be nil
 	r := &Recorder{ops: map[int]*Operation{}}
 	if tb != nil {
 		tb.Cleanup(func() {
