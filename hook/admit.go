@@ -174,7 +174,7 @@ func within[T any](ctx context.Context, who *installation, s *Set, f func(contex
 			r.err = ctx.Err()
 		}
 	}
-	if context.Cause(ctx) == errTimedOut && plain(r.err) { //nolint:errorlint // this package's own value, by identity
+	if context.Cause(ctx) == errTimedOut && plain(r.err) {
 		r.err = errTimedOut // however f put it
 	}
 	return r.value, r.err
@@ -205,14 +205,14 @@ func (o *operation[Pre, Post]) judge(ctx context.Context, who *installation, err
 		r.Code, r.Err = CodeForbiddenEdit, e.err
 		o.set.failed(ctx, who, Failure{Err: e.err})
 	default:
-		if err == errTimedOut { //nolint:errorlint // this package's own value, by identity
+		if err == errTimedOut {
 			r.Code, r.Err, open = CodeTimeout, context.DeadlineExceeded, who.failOpen
 			o.set.failed(ctx, who, Failure{Err: context.DeadlineExceeded})
 			break
 		}
 		if reject, ok := rejected(err); ok {
 			r.Code, r.Reason, r.Err = reject.Code, reject.Reason, reject.Err
-			if err != error(reject) { //nolint:errorlint // this package's own value, by identity
+			if err != error(reject) {
 				r.Err = err
 			}
 			break

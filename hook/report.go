@@ -89,7 +89,7 @@ func summary(f Failure) string {
 	default:
 		return fmt.Sprintf("panic with a value of type %T", v)
 	}
-	switch f.Err { //nolint:errorlint // this package's own value, by identity
+	switch f.Err {
 	case ErrPanicked, ErrDropped, context.DeadlineExceeded:
 		return f.Err.Error()
 	}

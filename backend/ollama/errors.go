@@ -129,8 +129,7 @@ func cutOff(resp *wire.Response) error {
 // broken is a failure to read a reply that had begun.
 func broken(resp *wire.Response, err error) error {
 	err = fail(opChat, err)
-	var e *backend.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*backend.Error](err); ok {
 		e.RequestID = resp.RequestID()
 	}
 	return err

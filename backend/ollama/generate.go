@@ -92,8 +92,7 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 	resp, err := c.b.client.Do(ctx, call)
 	if err != nil {
 		err = noModel(fail(opChat, err), g.Model)
-		var e *backend.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*backend.Error](err); ok {
 			g.RequestID = e.RequestID
 		}
 		return err
@@ -155,7 +154,7 @@ func (c *chat) add(resp *wire.Response, d *decoder, w *backend.Writer, object []
 		return malformed(opChat, resp)
 	}
 	c.begun = c.begun || d.message
-	if !d.message && !(d.done && c.begun) {
+	if !d.message && (!d.done || !c.begun) {
 		return malformed(opChat, resp)
 	}
 	w.Reasoning(at, d.reasoning)

@@ -44,8 +44,7 @@ func Open(path string, opts ...Option) (*Backend, error) {
 	}
 	defer f.Close()
 	b, err := New(f, opts...)
-	var bad *FormatError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*FormatError](err); ok {
 		bad.Name = path
 	}
 	return b, err
@@ -75,7 +74,7 @@ func (b *Backend) Info(context.Context) (backend.Info, error) {
 		Provider: h.Provider, Model: h.Model, ServerAddress: h.ServerAddress, ServerPort: h.ServerPort, InProcess: h.InProcess,
 		Capabilities: backend.Capabilities{
 			Images: h.Capabilities.Images, Audio: h.Capabilities.Audio, Tools: h.Capabilities.Tools, Batch: h.Capabilities.Batch,
-			Structured: backend.Structured(max(0, slices.Index(structured, h.Capabilities.Structured))),
+			Structured: backend.Structured(max(0, slices.Index(structured, h.Capabilities.Structured))), //nolint:gosec // an index of a short list
 		},
 	}, nil
 }

@@ -33,7 +33,7 @@ func (d *NDJSON) Next() ([]byte, error) {
 			if err == nil {
 				continue
 			}
-			if w.pos == w.end || err != io.EOF { //nolint:errorlint // a wrapped one is not the end of the stream
+			if w.pos == w.end || err != io.EOF {
 				return nil, err
 			}
 			line = w.take(w.end, w.end)

@@ -173,7 +173,7 @@ func (r *Response) readAll(limit int64) error {
 			r.body.Truncate(int(limit))
 			r.err = r.tooLong(limit)
 			return r.err
-		case err == io.EOF: //nolint:errorlint // a wrapped one is not the end of the reply
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return err

@@ -74,7 +74,7 @@ func LookupAttribute(name string) (Attribute, bool) {
 	if a, ok := ix.attributes[name]; ok {
 		return *a, true
 	}
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		if name[i] != '.' || i == len(name)-1 {
 			continue
 		}
