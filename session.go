@@ -13,7 +13,7 @@ import (
 	"github.com/mellea-go/mellea/internal/engine"
 )
 
-// CloseTimeout is how long [Session.Close] waits.
+// CloseTimeout is how long [Session.Close] waits: 5 s.
 const CloseTimeout = engine.CloseTimeout
 
 // Session is a conversation with a model: a backend, a history and the hooks that watch it. One session may be used by

@@ -113,7 +113,7 @@ func (c callConfig) call(on runner, comp component.Component, parse func(content
 		Strategy: c.strategy, Options: c.options, Format: c.format, Prompt: c.prompt, Sink: c.sink, Append: on.append}
 }
 
-// DefaultBudget is how many generations a call with requirements makes at the most, unless its [Strategy] says
+// DefaultBudget, 3, is how many generations a call with requirements makes at the most, unless its [Strategy] says
 // otherwise.
 const DefaultBudget = engine.DefaultBudget
 
