@@ -26,7 +26,6 @@ var excused = []struct{ attribute, spans, reason string }{
 	{"gen_ai.response.model", "chat", "the scripted backend does not tell which model replied"},
 	{"gen_ai.usage.input_tokens", "chat", "the scripted backend reports no usage"},
 	{"gen_ai.usage.output_tokens", "chat", "the scripted backend reports no usage"},
-	{"openai.response.system_fingerprint", "chat", "backend.Generation, which all backends fill, has no place for it"},
 	{"mellea.cli.args", "mellea", "the command was given no flag of those that may be recorded"},
 	{"mellea.formatter.template", "action", "a message is sent as it is, without a template"},
 }

@@ -13,9 +13,11 @@ type Generation struct {
 	Provider, Model           string
 	ResponseModel, ResponseID string
 	// RequestID is the id the server gave the HTTP exchange, for support requests.
-	RequestID     string
-	FinishReasons content.List[string]
-	Usage         content.Usage
+	RequestID string
+	// SystemFingerprint and ServiceTier say what answered, where the provider tells.
+	SystemFingerprint, ServiceTier string
+	FinishReasons                  content.List[string]
+	Usage                          content.Usage
 
 	// Sent holds the parameters as resolved and sent, provider names already mapped back to the neutral ones.
 	Sent Options

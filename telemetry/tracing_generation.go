@@ -143,7 +143,7 @@ func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationSta
 			semconv.MelleaRequestFormatTypeKey.String(pre.Format.Name()))
 	}
 	if pre.Info.Provider == semconv.GenAIProviderNameOpenAI {
-		a = append(a, semconv.OpenAIAPITypeKey.String(semconv.OpenAIAPITypeChatCompletions))
+		a = openAI(a, g)
 	}
 	if pre.Kind != "" {
 		a = append(a, semconv.MelleaComponentTypeKey.String(pre.Kind))
@@ -193,6 +193,23 @@ func parameters(a []attribute.KeyValue, o backend.Options) []attribute.KeyValue 
 		if n, ok := v.(int); ok && n != 1 {
 			a = append(a, semconv.GenAIRequestChoiceCountKey.Int(n))
 		}
+	}
+	return a
+}
+
+// openAI adds what the conventions ask of OpenAI's own service.
+func openAI(a []attribute.KeyValue, g *backend.Generation) []attribute.KeyValue {
+	a = append(a, semconv.OpenAIAPITypeKey.String(semconv.OpenAIAPITypeChatCompletions))
+	if tier, ok := g.Sent.Extra("service_tier"); ok {
+		if tier, ok := tier.(string); ok && tier != "auto" {
+			a = append(a, semconv.OpenAIRequestServiceTierKey.String(valid(tier)))
+		}
+	}
+	if g.ServiceTier != "" {
+		a = append(a, semconv.OpenAIResponseServiceTierKey.String(valid(g.ServiceTier)))
+	}
+	if g.SystemFingerprint != "" {
+		a = append(a, semconv.OpenAIResponseSystemFingerprintKey.String(valid(g.SystemFingerprint)))
 	}
 	return a
 }

@@ -60,7 +60,7 @@ func (ChatCompletions) ContentType(stream bool) string {
 
 // Reply implements [Dialect].
 func (ChatCompletions) Reply(r Reply) []byte {
-	ev := openai.Event{ID: r.ID, Model: r.Model, Created: 1700000000, FinishReason: r.finish(), Usage: r.Usage, HasUsage: r.Usage.Reported()}
+	ev := openai.Event{ID: r.ID, Model: r.Model, Fingerprint: fingerprint, ServiceTier: serviceTier, Created: 1700000000, FinishReason: r.finish(), Usage: r.Usage, HasUsage: r.Usage.Reported()}
 	if len(r.Text) > 0 {
 		ev.Text = []byte(r.FullText())
 	}
@@ -71,11 +71,15 @@ func (ChatCompletions) Reply(r Reply) []byte {
 	return openai.AppendReply(nil, &ev)
 }
 
+// What the server says of the system that answered.
+const fingerprint, serviceTier = "fp_1", "default"
+
 // Frames implements [Dialect].
 func (ChatCompletions) Frames(r Reply) [][]byte {
 	var frames [][]byte
 	frame := func(ev openai.Event) {
 		ev.ID, ev.Model, ev.Created = r.ID, r.Model, 1700000000
+		ev.Fingerprint, ev.ServiceTier = fingerprint, serviceTier
 		frames = append(frames, openai.AppendEvent(nil, openai.AppendChunk(nil, &ev)))
 	}
 	frame(openai.Event{HasMessage: true, HasRole: true, Text: []byte{}})

@@ -125,6 +125,12 @@ func (x *exchange) take(w *backend.Writer, res *wire.Response, dec *openai.Decod
 	if ev.Model != "" {
 		g.ResponseModel = ev.Model
 	}
+	if ev.Fingerprint != "" {
+		g.SystemFingerprint = ev.Fingerprint
+	}
+	if ev.ServiceTier != "" {
+		g.ServiceTier = ev.ServiceTier
+	}
 	if ev.HasUsage {
 		g.Usage = ev.Usage
 	}

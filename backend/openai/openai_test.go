@@ -180,6 +180,25 @@ func TestLocalServersNeedNoKey(t *testing.T) {
 	}
 }
 
+// What answered is told by whole replies and by streams.
+func TestSystemThatAnswered(t *testing.T) {
+	clearEnv(t)
+	head := `"system_fingerprint":"fp_1","service_tier":"flex",`
+	for name, server := range map[string]*answer{
+		"whole":    {contentType: "application/json", body: `{` + head + `"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}`},
+		"streamed": stream(`{`+head+`"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}`, "[DONE]"),
+	} {
+		b := openai.New(openai.WithBaseURL("http://localhost/v1"), openai.WithModel("m"), openai.WithTransport(server))
+		r, err := chat(t, b, backend.Options{}.WithStream(name == "streamed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := r.Generation; g.SystemFingerprint != "fp_1" || g.ServiceTier != "flex" {
+			t.Errorf("%s: got fingerprint %q and tier %q", name, g.SystemFingerprint, g.ServiceTier)
+		}
+	}
+}
+
 func TestModelOfTheCall(t *testing.T) {
 	clearEnv(t)
 	server := whole("hi")

@@ -83,6 +83,8 @@ type generation struct {
 	ResponseModel string   `json:"response_model,omitzero"`
 	ResponseID    string   `json:"response_id,omitzero"`
 	RequestID     string   `json:"request_id,omitzero"`
+	Fingerprint   string   `json:"system_fingerprint,omitzero"`
+	ServiceTier   string   `json:"service_tier,omitzero"`
 	FinishReasons []string `json:"finish_reasons,omitempty"`
 	Usage         usage    `json:"usage,omitzero"`
 	Sent          sent     `json:"sent,omitzero"`

@@ -193,6 +193,7 @@ func offset(t, started time.Time) int64 {
 func recordGeneration(g backend.Generation) generation {
 	r := generation{
 		Provider: g.Provider, Model: g.Model, ResponseModel: g.ResponseModel, ResponseID: g.ResponseID, RequestID: g.RequestID,
+		Fingerprint: g.SystemFingerprint, ServiceTier: g.ServiceTier,
 		FinishReasons: g.FinishReasons.Slice(), Usage: recordUsage(g.Usage), Streaming: g.Streaming,
 		ServerAddress: g.ServerAddress, ServerPort: g.ServerPort, InProcess: g.InProcess,
 		Ended: offset(g.Ended, g.Started),

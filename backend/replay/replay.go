@@ -157,6 +157,7 @@ func (b *Backend) start(ctx context.Context, req backend.Request, e *exchange) (
 	}
 	out := backend.Generation{
 		Provider: g.Provider, Model: g.Model, ResponseModel: g.ResponseModel, ResponseID: g.ResponseID, RequestID: g.RequestID,
+		SystemFingerprint: g.Fingerprint, ServiceTier: g.ServiceTier,
 		FinishReasons: content.ListOf(g.FinishReasons...), Usage: g.Usage.usage(), Sent: sent, Streaming: stream,
 		ServerAddress: g.ServerAddress, ServerPort: g.ServerPort, InProcess: g.InProcess, Started: started,
 	}

@@ -11,6 +11,7 @@ type Decoder struct {
 	ev   Event
 	// What every chunk of a stream repeats is kept from one call to the next.
 	id, model, finish string
+	fingerprint, tier string
 	calls             []ToolCall
 }
 
@@ -47,6 +48,10 @@ func (d *Decoder) top(name []byte) (err error) {
 		d.ev.ID, err = d.repeated("id", &d.id)
 	case `"model"`:
 		d.ev.Model, err = d.repeated("model", &d.model)
+	case `"system_fingerprint"`:
+		d.ev.Fingerprint, err = d.repeated("system_fingerprint", &d.fingerprint)
+	case `"service_tier"`:
+		d.ev.ServiceTier, err = d.repeated("service_tier", &d.tier)
 	case `"created"`:
 		var n int
 		n, err = s.count("created")

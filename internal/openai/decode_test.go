@@ -19,12 +19,12 @@ func TestDecode(t *testing.T) {
 		want      openai.Event
 	}{
 		{"a reply", usualReply, openai.Event{
-			ID: "chatcmpl-1", Model: "gpt-4o-mini-2024", Created: 1700000000, Choices: 1, HasMessage: true, HasRole: true,
+			ID: "chatcmpl-1", Model: "gpt-4o-mini-2024", Fingerprint: "fp", Created: 1700000000, Choices: 1, HasMessage: true, HasRole: true,
 			Text: []byte("Dear Alice,\n\nthe launch is \"on\"."), FinishReason: "stop", HasUsage: true,
 			Usage: content.Usage{InputTokens: 40, OutputTokens: 12, CacheReadTokens: 8},
 		}},
 		{"a chunk", usualChunk, openai.Event{
-			ID: "chatcmpl-1", Model: "gpt-4o-mini-2024", Created: 1700000000, Choices: 1, HasMessage: true, Text: []byte(" word\n"),
+			ID: "chatcmpl-1", Model: "gpt-4o-mini-2024", Fingerprint: "fp", Created: 1700000000, Choices: 1, HasMessage: true, Text: []byte(" word\n"),
 		}},
 		{"a chunk of usage only", `{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":9,
 			"completion_tokens_details":{"reasoning_tokens":4,"audio_tokens":1,"text_tokens":8,"accepted_prediction_tokens":0},

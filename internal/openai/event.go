@@ -9,6 +9,8 @@ import (
 type Event struct {
 	// ID and Model are the server's, repeated on every chunk.
 	ID, Model string
+	// Fingerprint and ServiceTier say what answered, "" where the server does not tell.
+	Fingerprint, ServiceTier string
 	// Created is when the reply was made, in seconds since 1970.
 	Created int64
 	// Choices counts the choices; the fields below are those of the one with index 0.

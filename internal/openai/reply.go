@@ -80,6 +80,12 @@ func appendHead(dst []byte, ev *Event, object string) []byte {
 	dst = appendString(appendName(dst, "object"), object)
 	dst = appendIntMember(dst, "created", ev.Created)
 	dst = appendString(appendName(dst, "model"), ev.Model)
+	if ev.Fingerprint != "" {
+		dst = appendString(appendName(dst, "system_fingerprint"), ev.Fingerprint)
+	}
+	if ev.ServiceTier != "" {
+		dst = appendString(appendName(dst, "service_tier"), ev.ServiceTier)
+	}
 	return appendName(dst, "choices")
 }
 
