@@ -24,8 +24,8 @@ func TestCloseWaitsForTheTurn(t *testing.T) {
 	t.Parallel()
 	for range 200 {
 		told := 0
-		count := hookpoint.Session.Bracket(func(context.Context, hookpoint.SessionOpen) (context.Context, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd])) {
-			return nil, func(o hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd]) { told = o.Post.Interactions }
+		count := hookpoint.Session.Bracket(func(context.Context, hookpoint.SessionOpen) (context.Context, func(hookpoint.SessionOutcome)) {
+			return nil, func(o hookpoint.SessionOutcome) { told = o.Post.Interactions }
 		})
 		s, _ := start(t, melleatest.NewBackend(melleatest.Say("x")), mellea.WithHistory(history.Chat()), mellea.WithHooks(count))
 		var wg sync.WaitGroup
@@ -232,7 +232,7 @@ func TestCloseDirect(t *testing.T) {
 	t.Parallel()
 	rec := melleatest.NewRecorder(t)
 	var told atomic.Int64
-	async := hookpoint.Component.Async(func(context.Context, hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd]) { told.Add(1) })
+	async := hookpoint.Component.Async(func(context.Context, hookpoint.ComponentOutcome) { told.Add(1) })
 	on, err := mellea.On(melleatest.NewBackend(melleatest.Reply{Block: true}), mellea.WithHooks(rec, async))
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestFailedStartDrainsItsHooks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		told := false
-		async := hookpoint.SessionStart.Async(func(context.Context, hook.Outcome[hookpoint.SessionStarting, hookpoint.SessionStarted]) {
+		async := hookpoint.SessionStart.Async(func(context.Context, hookpoint.SessionStartOutcome) {
 			time.Sleep(time.Second)
 			told = true
 		})

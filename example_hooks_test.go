@@ -15,8 +15,8 @@ import (
 // Hooks see, guard and change every step of a program, and each step ends for them exactly once.
 func ExampleWithHooks() {
 	ctx := context.Background()
-	count := hookpoint.Generation.Bracket(func(ctx context.Context, g hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-		return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+	count := hookpoint.Generation.Bracket(func(ctx context.Context, g hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+		return ctx, func(o hookpoint.GenerationOutcome) {
 			fmt.Printf("generation by %s: %s\n", g.Model(), o.Ending)
 		}
 	})

@@ -21,8 +21,8 @@ import (
 )
 
 func countGenerations(n *int) hook.Binding {
-	return hookpoint.Component.Bracket(func(context.Context, hookpoint.ComponentStart) (context.Context, func(hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd])) {
-		return nil, func(o hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd]) { *n = o.Post.Generations }
+	return hookpoint.Component.Bracket(func(context.Context, hookpoint.ComponentStart) (context.Context, func(hookpoint.ComponentOutcome)) {
+		return nil, func(o hookpoint.ComponentOutcome) { *n = o.Post.Generations }
 	})
 }
 

@@ -144,10 +144,10 @@ func TestSpanTimesAreTheOutcomes(t *testing.T) {
 	t.Parallel()
 	server := otlptest.Start(t)
 	tel := setup(t, server)
-	var out hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]
+	var out hookpoint.GenerationOutcome
 	set := (*hook.Set)(nil).With(tel, hookpoint.Generation.Bracket(
-		func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-			return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) { out = o }
+		func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+			return ctx, func(o hookpoint.GenerationOutcome) { out = o }
 		}))
 	_, _ = hookpoint.Generation.Do(t.Context(), set, hookpoint.GenerationStart{},
 		func(context.Context, hookpoint.GenerationStart) (hookpoint.GenerationEnd, error) {

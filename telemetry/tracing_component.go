@@ -23,13 +23,13 @@ func (p componentPlugin) Bindings() []hook.Binding {
 	}
 }
 
-func (p componentPlugin) action(ctx context.Context, pre hookpoint.ComponentStart) (context.Context, func(hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd])) {
+func (p componentPlugin) action(ctx context.Context, pre hookpoint.ComponentStart) (context.Context, func(hookpoint.ComponentOutcome)) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyComponent, pre.Session.ID,
 		semconv.SpanAction, internal)
 	return o, o.acted
 }
 
-func (o *operation) acted(out hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd]) {
+func (o *operation) acted(out hookpoint.ComponentOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
@@ -69,7 +69,7 @@ func (o *operation) acted(out hook.Outcome[hookpoint.ComponentStart, hookpoint.C
 }
 
 // format follows the rendering and parsing of the action's own component. What a judge renders is its own business.
-func (p componentPlugin) format(ctx context.Context, _ hookpoint.FormatStart) (context.Context, func(hook.Outcome[hookpoint.FormatStart, hookpoint.FormatEnd])) {
+func (p componentPlugin) format(ctx context.Context, _ hookpoint.FormatStart) (context.Context, func(hookpoint.FormatOutcome)) {
 	o := p.t.below(ctx, familyComponent, familyValidation, familyRequirement)
 	if o == nil {
 		return nil, nil
@@ -83,7 +83,7 @@ func (p componentPlugin) format(ctx context.Context, _ hookpoint.FormatStart) (c
 	return nil, o.format
 }
 
-func (o *operation) formatted(out hook.Outcome[hookpoint.FormatStart, hookpoint.FormatEnd]) {
+func (o *operation) formatted(out hookpoint.FormatOutcome) {
 	switch {
 	case out.Pre.Phase == hookpoint.Render && out.Ending == hook.Completed:
 		o.mu.Lock()
@@ -96,7 +96,7 @@ func (o *operation) formatted(out hook.Outcome[hookpoint.FormatStart, hookpoint.
 	}
 }
 
-func (o *operation) parseError(out hook.Outcome[hookpoint.FormatStart, hookpoint.FormatEnd]) {
+func (o *operation) parseError(out hookpoint.FormatOutcome) {
 	attrs := []attribute.KeyValue{
 		semconv.ErrorTypeKey.String(ErrorType(out.Err)),
 		semconv.MelleaActionResponseLengthKey.Int(out.Post.Length),

@@ -29,7 +29,7 @@ func (p backendPlugin) Bindings() []hook.Binding {
 	return all
 }
 
-func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
+func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
 	kind := client
 	if pre.Info.InProcess {
 		kind = internal
@@ -81,7 +81,7 @@ func (setter) Get(string) string       { return "" }
 func (setter) Keys() []string          { return nil }
 func (s setter) Set(key, value string) { s(key, value) }
 
-func (o *operation) generated(out hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+func (o *operation) generated(out hookpoint.GenerationOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)

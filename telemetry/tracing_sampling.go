@@ -22,13 +22,13 @@ func (p samplingPlugin) Bindings() []hook.Binding {
 	}
 }
 
-func (p samplingPlugin) sampling(ctx context.Context, pre hookpoint.SamplingStart) (context.Context, func(hook.Outcome[hookpoint.SamplingStart, hookpoint.SamplingEnd])) {
+func (p samplingPlugin) sampling(ctx context.Context, pre hookpoint.SamplingStart) (context.Context, func(hookpoint.SamplingOutcome)) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familySampling, pre.Session.ID,
 		semconv.SpanSampling, internal)
 	return o, o.sampled
 }
 
-func (o *operation) sampled(out hook.Outcome[hookpoint.SamplingStart, hookpoint.SamplingEnd]) {
+func (o *operation) sampled(out hookpoint.SamplingOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)

@@ -40,13 +40,13 @@ func (p sessionPlugin) Bindings() []hook.Binding {
 	}
 }
 
-func (p sessionPlugin) starting(ctx context.Context, pre hookpoint.SessionStarting) (context.Context, func(hook.Outcome[hookpoint.SessionStarting, hookpoint.SessionStarted])) {
+func (p sessionPlugin) starting(ctx context.Context, pre hookpoint.SessionStarting) (context.Context, func(hookpoint.SessionStartOutcome)) {
 	o := p.t.open(p.t.here(ctx), p.t.application, familyStartSession, pre.ID,
 		semconv.SpanStartSession, internal, semconv.MelleaSessionIDKey.String(pre.ID))
 	return o, o.started
 }
 
-func (o *operation) started(out hook.Outcome[hookpoint.SessionStarting, hookpoint.SessionStarted]) {
+func (o *operation) started(out hookpoint.SessionStartOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
@@ -73,7 +73,7 @@ func (o *operation) started(out hook.Outcome[hookpoint.SessionStarting, hookpoin
 	}
 }
 
-func (p sessionPlugin) session(ctx context.Context, pre hookpoint.SessionOpen) (context.Context, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd])) {
+func (p sessionPlugin) session(ctx context.Context, pre hookpoint.SessionOpen) (context.Context, func(hookpoint.SessionOutcome)) {
 	at := p.t.here(ctx)
 	at.link = p.t.started.take(pre.ID)
 	o := p.t.open(at, p.t.application, familySession, pre.ID,
@@ -81,7 +81,7 @@ func (p sessionPlugin) session(ctx context.Context, pre hookpoint.SessionOpen) (
 	return o, o.closed
 }
 
-func (o *operation) closed(out hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd]) {
+func (o *operation) closed(out hookpoint.SessionOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)

@@ -63,7 +63,7 @@ type operation struct {
 	rejected error // of a command
 	template string
 	rendered int
-	format   func(hook.Outcome[hookpoint.FormatStart, hookpoint.FormatEnd])
+	format   func(hookpoint.FormatOutcome)
 	chunks   *chunkLog
 }
 

@@ -302,13 +302,13 @@ func TestDurationIsThatOfTheOutcome(t *testing.T) {
 	tel := setup(t, server)
 	took := map[string]time.Duration{}
 	watch := hook.Plugin{Name: "watch", Sources: []hook.Source{
-		hookpoint.Component.Bracket(func(ctx context.Context, _ hookpoint.ComponentStart) (context.Context, func(hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd])) {
-			return ctx, func(o hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd]) {
+		hookpoint.Component.Bracket(func(ctx context.Context, _ hookpoint.ComponentStart) (context.Context, func(hookpoint.ComponentOutcome)) {
+			return ctx, func(o hookpoint.ComponentOutcome) {
 				took["action"] = o.End.Sub(o.Start)
 			}
 		}, hook.Priority(hook.PriorityMetrics)),
-		hookpoint.Generation.Bracket(func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-			return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+		hookpoint.Generation.Bracket(func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+			return ctx, func(o hookpoint.GenerationOutcome) {
 				took["chat m1"] = o.End.Sub(o.Start)
 			}
 		}, hook.Priority(hook.PriorityMetrics)),

@@ -19,13 +19,13 @@ func (p validationPlugin) Bindings() []hook.Binding {
 	}
 }
 
-func (p validationPlugin) validation(ctx context.Context, pre hookpoint.ValidationStart) (context.Context, func(hook.Outcome[hookpoint.ValidationStart, hookpoint.ValidationEnd])) {
+func (p validationPlugin) validation(ctx context.Context, pre hookpoint.ValidationStart) (context.Context, func(hookpoint.ValidationOutcome)) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyValidation, pre.Session.ID,
 		semconv.SpanValidation, internal)
 	return o, o.validated
 }
 
-func (o *operation) validated(out hook.Outcome[hookpoint.ValidationStart, hookpoint.ValidationEnd]) {
+func (o *operation) validated(out hookpoint.ValidationOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)
@@ -49,13 +49,13 @@ func (o *operation) validated(out hook.Outcome[hookpoint.ValidationStart, hookpo
 	}
 }
 
-func (p validationPlugin) requirement(ctx context.Context, pre hookpoint.RequirementStart) (context.Context, func(hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd])) {
+func (p validationPlugin) requirement(ctx context.Context, pre hookpoint.RequirementStart) (context.Context, func(hookpoint.RequirementOutcome)) {
 	o := p.t.open(p.t.place(ctx, pre.Session), p.t.application, familyRequirement, pre.Session.ID,
 		semconv.SpanRequirement, internal)
 	return o, o.checked
 }
 
-func (o *operation) checked(out hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd]) {
+func (o *operation) checked(out hookpoint.RequirementOutcome) {
 	defer o.end(out.Start, out.End)
 	s := o.tracer.scratch()
 	defer o.tracer.release(s)

@@ -54,7 +54,7 @@ func (a *Audit) Err() error {
 // Bindings makes an Audit a [hook.Source].
 func (a *Audit) Bindings() []hook.Binding {
 	return hook.Plugin{Name: "audit-log", Sources: []hook.Source{
-		hookpoint.Generation.Async(func(_ context.Context, o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+		hookpoint.Generation.Async(func(_ context.Context, o hookpoint.GenerationOutcome) {
 			e := entry(hookpoint.Generation.Name(), o.Pre.Session, o)
 			g := o.Post.Generation
 			e.Provider, e.Model, e.RequestID = o.Pre.Info.Provider, o.Pre.Model(), g.RequestID
@@ -62,12 +62,12 @@ func (a *Audit) Bindings() []hook.Binding {
 			a.write(e)
 		}),
 		// A rejection ends each operation around it as well: only the one where it arose is a line.
-		hookpoint.Component.Async(func(_ context.Context, o hook.Outcome[hookpoint.ComponentStart, hookpoint.ComponentEnd]) {
+		hookpoint.Component.Async(func(_ context.Context, o hookpoint.ComponentOutcome) {
 			if e := entry(hookpoint.Component.Name(), o.Pre.Session, o); e.RejectedBy != "" {
 				a.write(e)
 			}
 		}),
-		hookpoint.Validation.Async(func(_ context.Context, o hook.Outcome[hookpoint.ValidationStart, hookpoint.ValidationEnd]) {
+		hookpoint.Validation.Async(func(_ context.Context, o hookpoint.ValidationOutcome) {
 			if e := entry(hookpoint.Validation.Name(), o.Pre.Session, o); e.RejectedBy != "" {
 				a.write(e)
 			}

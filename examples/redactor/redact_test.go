@@ -77,8 +77,8 @@ func TestNoSecretLeaves(t *testing.T) {
 	const mail = "ada@example.com"
 	b := melleatest.NewBackend(melleatest.Say("I wrote to "+mail+", done."), melleatest.Say("yes"))
 	var seen []string
-	look := hookpoint.Generation.Bracket(func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-		return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+	look := hookpoint.Generation.Bracket(func(ctx context.Context, _ hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+		return ctx, func(o hookpoint.GenerationOutcome) {
 			seen = append(seen, fmt.Sprint(o.Pre.Messages.Slice()), o.Post.Reply.Text())
 		}
 	})

@@ -54,8 +54,8 @@ func (b *Budget) admit(_ context.Context, g hookpoint.GenerationStart) (hookpoin
 
 // count adds what a generation used, failed ones included. It is a bracket and no Async, because the next guard must
 // see the sum.
-func (b *Budget) count(ctx context.Context, g hookpoint.GenerationStart) (context.Context, func(hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd])) {
-	return ctx, func(o hook.Outcome[hookpoint.GenerationStart, hookpoint.GenerationEnd]) {
+func (b *Budget) count(ctx context.Context, g hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+	return ctx, func(o hookpoint.GenerationOutcome) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.spent[g.Session.ID] += o.Post.Generation.Usage.Total()
@@ -63,8 +63,8 @@ func (b *Budget) count(ctx context.Context, g hookpoint.GenerationStart) (contex
 }
 
 // forget drops the count of a session that has ended.
-func (b *Budget) forget(ctx context.Context, s hookpoint.SessionOpen) (context.Context, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd])) {
-	return ctx, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd]) {
+func (b *Budget) forget(ctx context.Context, s hookpoint.SessionOpen) (context.Context, func(hookpoint.SessionOutcome)) {
+	return ctx, func(hookpoint.SessionOutcome) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.spent, s.ID)

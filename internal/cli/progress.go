@@ -77,13 +77,13 @@ func (p *progress) head(attempt int) string {
 	return fmt.Sprintf("  attempt %d of %d", attempt, p.budget)
 }
 
-func (p *progress) requirement(ctx context.Context, start hookpoint.RequirementStart) (context.Context, func(hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd])) {
+func (p *progress) requirement(ctx context.Context, start hookpoint.RequirementStart) (context.Context, func(hookpoint.RequirementOutcome)) {
 	name := p.name(start.Index, start)
 	p.mu.Lock()
 	p.breakLine()
 	p.replace(p.style.faint(p.head(start.Iteration) + " checking " + shorten(oneLine(name), 40) + " …"))
 	p.mu.Unlock()
-	return context.WithValue(ctx, judging{}, true), func(o hook.Outcome[hookpoint.RequirementStart, hookpoint.RequirementEnd]) {
+	return context.WithValue(ctx, judging{}, true), func(o hookpoint.RequirementOutcome) {
 		if o.Err != nil || o.Post.Verdict.Passed {
 			return
 		}

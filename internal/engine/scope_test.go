@@ -238,8 +238,8 @@ func TestSessionLife(t *testing.T) {
 	t.Parallel()
 	rec := melleatest.NewRecorder(t)
 	var ended []hookpoint.SessionEnd
-	ends := hookpoint.Session.Bracket(func(context.Context, hookpoint.SessionOpen) (context.Context, func(hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd])) {
-		return nil, func(o hook.Outcome[hookpoint.SessionOpen, hookpoint.SessionEnd]) { ended = append(ended, o.Post) }
+	ends := hookpoint.Session.Bracket(func(context.Context, hookpoint.SessionOpen) (context.Context, func(hookpoint.SessionOutcome)) {
+		return nil, func(o hookpoint.SessionOutcome) { ended = append(ended, o.Post) }
 	})
 	s, err := engine.Open(t.Context(), engine.SessionConfig{ID: "1", Backend: melleatest.NewBackend(melleatest.Say("x")),
 		Formatter: component.DefaultFormatter(), History: history.Chat(), Hooks: []hook.Source{rec, ends}})
