@@ -12,7 +12,6 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
-	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/melleatest"
 )
