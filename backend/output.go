@@ -299,22 +299,35 @@ func (o *Output) ToolCalls() iter.Seq[content.ToolCall] {
 // cancels the generation unless somebody else reads or waits.
 func (o *Output) Chunks(ctx context.Context) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		wake := make(chan struct{}, 1)
-		o.attach(wake)
-		left := true
-		defer func() { o.detach(wake, left) }()
-		for i := 0; ; i++ {
-			c, more, err := o.next(ctx, i, wake)
-			if !more {
-				left = false
-				if err != nil {
-					yield(Chunk{}, err)
-				}
-				return
+		seen := 0
+		o.follow(ctx, func(c Chunk, err error) bool {
+			if c.Kind == ChunkOther {
+				return true
 			}
-			if !yield(c, nil) {
-				return
+			c.Index = seen
+			seen++
+			return yield(c, err)
+		})
+	}
+}
+
+// follow yields every chunk, those without content too.
+func (o *Output) follow(ctx context.Context, yield func(Chunk, error) bool) {
+	wake := make(chan struct{}, 1)
+	o.attach(wake)
+	left := true
+	defer func() { o.detach(wake, left) }()
+	for i := 0; ; i++ {
+		c, more, err := o.next(ctx, i, wake)
+		if !more {
+			left = false
+			if err != nil {
+				yield(Chunk{}, err)
 			}
+			return
+		}
+		if !yield(c, nil) {
+			return
 		}
 	}
 }

@@ -67,10 +67,8 @@ func (w *Writer) ToolCall(at time.Time, d ToolDelta) error {
 // Other records a sign of life that brings no content, such as a chunk with a role or with usage only. It counts as a
 // chunk and readers do not see it.
 func (w *Writer) Other(at time.Time) {
-	w.stamp(ChunkOther, at)
-	if l := w.o.lifecycle; l != nil {
-		l.Chunk(Chunk{Kind: ChunkOther, Index: w.o.gen.Chunks - 1, At: at})
-	}
+	w.o.mu.Lock()
+	w.add(chunkRef{kind: ChunkOther, at: at})
 }
 
 // End says when the last byte arrived. Without it the end is when produce returns.
@@ -118,20 +116,22 @@ func (w *Writer) stamp(kind ChunkKind, at time.Time) {
 func (w *Writer) Forward(ctx context.Context, src *Output) error {
 	stop := context.AfterFunc(ctx, func() { src.Cancel(context.Cause(ctx)) })
 	defer stop()
-	for c, err := range src.Chunks(context.WithoutCancel(ctx)) {
-		if err != nil {
-			break
-		}
+	var refused error
+	src.follow(context.WithoutCancel(ctx), func(c Chunk, err error) bool {
 		switch c.Kind {
 		case ChunkText:
 			w.Text(c.At, []byte(c.Text))
 		case ChunkReasoning:
 			w.Reasoning(c.At, []byte(c.Text))
 		case ChunkToolCall:
-			if err := w.ToolCall(c.At, c.Tool); err != nil {
-				return err
-			}
+			refused = w.ToolCall(c.At, c.Tool)
+		case ChunkOther:
+			w.Other(c.At)
 		}
+		return refused == nil
+	})
+	if refused != nil {
+		return refused
 	}
 	r, err := src.Reply(context.WithoutCancel(ctx))
 	w.o.gen = r.Generation
