@@ -24,6 +24,8 @@ type Info struct {
 	Provider string
 	// Model is used by requests whose options name none.
 	Model string
+	// NeedsModel says that there is no such model: the options of a session or of each call must name one.
+	NeedsModel bool
 	// ServerAddress and ServerPort say where requests go; empty for a model in process.
 	ServerAddress string
 	ServerPort    int

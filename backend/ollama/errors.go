@@ -141,7 +141,7 @@ func failStream(s *wire.StatusError) error {
 		s.Status, s.Code = status, "" // it came too late for the header
 	}
 	e := &backend.Error{Provider: provider, Op: opChat, Err: s}
-	failStatus(e, s)
+	_ = failStatus(e, s) // e itself
 	if e.Code == "" {
 		e.Code = codeStream
 	}

@@ -37,15 +37,14 @@ func (b *Backend) Format(f fmt.State, _ rune) {
 func (b *Backend) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(b)) }
 
 // Info describes the backend. It asks nobody. The error is a *[backend.Error] with code [backend.CodeConfiguration]: a
-// base URL that cannot work, no key for a public server, no model.
+// base URL that cannot work, no key for a public server.
 func (b *Backend) Info(context.Context) (backend.Info, error) {
 	if b.problem != nil {
 		return b.info, b.problem
 	}
-	if b.info.Model == "" {
-		return b.info, b.noModel("info")
-	}
-	return b.info, nil
+	info := b.info
+	info.NeedsModel = info.Model == ""
+	return info, nil
 }
 
 func (b *Backend) noModel(op string) error {

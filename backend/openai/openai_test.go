@@ -143,7 +143,6 @@ func TestConfigurationErrors(t *testing.T) {
 		remedy  string
 	}{
 		{"no key for a public server", []openai.Option{openai.WithModel("m")}, "OPENAI_API_KEY"},
-		{"no model", []openai.Option{openai.WithAPIKey("k")}, "WithModel"},
 		{"a base URL without a scheme", []openai.Option{openai.WithAPIKey("k"), openai.WithModel("m"), openai.WithBaseURL("localhost:8000/v1")}, "base URL"},
 		{"a key with a newline", []openai.Option{openai.WithAPIKey("sk-SECRET\n"), openai.WithModel("m")}, "newline"},
 	}
@@ -177,6 +176,19 @@ func TestLocalServersNeedNoKey(t *testing.T) {
 		if got := err == nil; got != want {
 			t.Errorf("%s: got a backend without a key: %t, want %t", base, got, want)
 		}
+	}
+}
+
+// A model may be named by the session or the call, so Info does not ask for one; a call without any does.
+func TestNoModel(t *testing.T) {
+	clearEnv(t)
+	b := openai.New(openai.WithAPIKey("k"))
+	if info, err := b.Info(t.Context()); err != nil || !info.NeedsModel {
+		t.Errorf("got %+v, %v, want an Info that needs a model", info, err)
+	}
+	var e *backend.Error
+	if _, err := b.Generate(t.Context(), backend.Request{}); !errors.As(err, &e) || e.Code != backend.CodeConfiguration || !strings.Contains(e.Remedy, "WithModel") {
+		t.Errorf("got error %v, want a configuration error that names WithModel", err)
 	}
 }
 

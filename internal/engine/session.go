@@ -68,6 +68,10 @@ func Open(ctx context.Context, c SessionConfig) (*Session, error) {
 			if model == "" {
 				model = info.Model
 			}
+			if err == nil && model == "" && info.NeedsModel {
+				err = &backend.Error{Provider: info.Provider, Op: "start", Code: backend.CodeConfiguration,
+					Remedy: "no model: name one with WithModel"}
+			}
 			return hookpoint.SessionStarted{Info: info, Model: model}, ending(ctx, err)
 		})
 	if err != nil {
