@@ -132,11 +132,8 @@ func TestCloseFromInside(t *testing.T) {
 			return err
 		}},
 		{"a hook", func(ctx context.Context, s *mellea.Session, end func()) error {
-			v, err := s.With(mellea.WithHooks(hookpoint.Generation.Observe(func(context.Context, hookpoint.GenerationStart) { end() })))
-			if err != nil {
-				return err
-			}
-			_, err = v.Chat(ctx, "Say.")
+			v := s.With(mellea.WithHooks(hookpoint.Generation.Observe(func(context.Context, hookpoint.GenerationStart) { end() })))
+			_, err := v.Chat(ctx, "Say.")
 			return err
 		}},
 	} {
@@ -232,14 +229,11 @@ func TestCloseDirect(t *testing.T) {
 	rec := melleatest.NewRecorder(t)
 	var told atomic.Int64
 	async := hookpoint.Component.Async(func(context.Context, hookpoint.ComponentOutcome) { told.Add(1) })
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Reply{Block: true}), mellea.WithHooks(rec, async))
-	if err != nil {
-		t.Fatal(err)
-	}
+	on := mellea.On(melleatest.NewBackend(melleatest.Reply{Block: true}), mellea.WithHooks(rec, async))
 	if _, err := mellea.StartInstruct(t.Context(), on, "Say."); err != nil {
 		t.Fatal(err)
 	}
-	if err := on.Close(t.Context()); err != nil {
+	if err := on.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := endings(rec, "component"); len(got) != 1 || got[0] != "abandoned" {

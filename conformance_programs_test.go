@@ -141,7 +141,7 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 		open(t, tel, modelServer(t, answers("one two three four five")), func(s *mellea.Session) {
 			_, err := s.Chat(t.Context(), "Count.", mellea.Stream(func(int, backend.Chunk) {}))
 			must(t, err)
-			out, err := s.StartInstruct(t.Context(), "Count.", mellea.Options(backend.Options{}.WithStream(true)))
+			out, err := s.StartInstruct(t.Context(), "Count.")
 			must(t, err)
 			_, err = s.Instruct(t.Context(), "Count on from {{.last}}", mellea.Vars{"last": out})
 			must(t, err)
@@ -306,11 +306,10 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 		})
 	},
 	"without a session": func(t *testing.T, tel *telemetry.Telemetry) {
-		d, err := mellea.On(modelServer(t, answers("hello")), mellea.WithHooks(tel))
+		d := mellea.On(modelServer(t, answers("hello")), mellea.WithHooks(tel))
+		_, err := mellea.Instruct(t.Context(), d, "Write.", mellea.Require("be kind"))
 		must(t, err)
-		_, err = mellea.Instruct(t.Context(), d, "Write.", mellea.Require("be kind"))
-		must(t, err)
-		must(t, d.Close(t.Context()))
+		must(t, d.Close())
 	},
 	"media, tools, tool calls": func(t *testing.T, tel *telemetry.Telemetry) {
 		parameters, err := schema.Parse("weather", []byte(`{"type":"object","properties":{"city":{"type":"string"}}}`))
@@ -353,13 +352,12 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 		deny := hookpoint.Generation.Check(func(context.Context, hookpoint.GenerationStart) error { return hook.Reject("no", "not today") })
 		for code, guards := range map[int][]hook.Source{0: nil, 1: nil, 2: nil, 3: nil, 4: {deny}, 130: nil, 143: nil} {
 			ctx, end := tel.StartCommand(t.Context(), "run", "", []string{"--model=m", "--budget", "3", "a prompt"})
-			d, err := mellea.On(modelServer(t, map[bool]func(int, backendtest.Received) (int, string, backendtest.Reply){
+			d := mellea.On(modelServer(t, map[bool]func(int, backendtest.Received) (int, string, backendtest.Reply){
 				true: refuses(500, ""), false: answers("hello")}[code == 3]), mellea.WithHooks(append(guards, tel)...))
-			must(t, err)
-			if _, err = mellea.Instruct(ctx, d, "Write."); (err != nil) != slices.Contains([]int{3, 4}, code) {
+			if _, err := mellea.Instruct(ctx, d, "Write."); (err != nil) != slices.Contains([]int{3, 4}, code) {
 				t.Errorf("for exit code %d the call ended with %v", code, err)
 			}
-			must(t, d.Close(ctx))
+			must(t, d.Close())
 			end(code)
 		}
 		_, end := tel.StartCommand(t.Context(), "demo", "list", nil)

@@ -19,11 +19,7 @@ func ExampleRequire() {
 		melleatest.Say("hey Ada!!!"), melleatest.Say("No. It is slang."), // the first attempt and its judge
 		melleatest.Say("Dear Ada"), melleatest.Say("Yes"),
 	)
-	on, err := mellea.On(b)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(b)
 	mail, err := mellea.Instruct(ctx, on, "Greet Ada.",
 		mellea.Require("be formal"),
 		mellea.Require("at most five words", requirement.MaxWords(5)))
@@ -53,11 +49,7 @@ func ExampleRequire() {
 func ExampleCheck() {
 	ctx := context.Background()
 	b := melleatest.NewBackend(melleatest.Say("Please reply ASAP."), melleatest.Say("Please reply soon."))
-	on, err := mellea.On(b)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(b)
 	polite := requirement.Func("no shouting", func(text string) (bool, string) {
 		return text != strings.ToUpper(text), "it is written in capitals"
 	})
@@ -77,12 +69,8 @@ func ExampleCheck() {
 func ExampleStrategy() {
 	ctx := context.Background()
 	b := melleatest.NewBackend(melleatest.Say("a b c d"), melleatest.Say("a b"))
-	on, err := mellea.On(b)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = mellea.Instruct(ctx, on, "Name some letters.",
+	on := mellea.On(b)
+	_, err := mellea.Instruct(ctx, on, "Name some letters.",
 		mellea.Check(requirement.MaxWords(3)),
 		mellea.Strategy(sampling.MultiTurn(2))) // the reasons become a turn of a conversation
 	if err != nil {
@@ -102,11 +90,7 @@ func ExampleStrategy() {
 // When no attempt meets all requirements, the result is that of the best one, and the error says what is wrong with it.
 func ExampleUnmetError() {
 	ctx := context.Background()
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Say("one two three four"), melleatest.Say("one two three")))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(melleatest.NewBackend(melleatest.Say("one two three four"), melleatest.Say("one two three")))
 	res, err := mellea.Instruct(ctx, on, "Count.",
 		mellea.Check(requirement.MaxWords(2), requirement.Contains("two")),
 		mellea.Strategy(sampling.Reject(2)))
@@ -128,11 +112,7 @@ func ExampleUnmetError() {
 func ExampleValidate() {
 	ctx := context.Background()
 	judge := melleatest.NewBackend(melleatest.Say("Yes."))
-	on, err := mellea.On(judge)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(judge)
 	results, err := mellea.Validate(ctx, on, "Dear Ada, thank you.",
 		requirement.Judge("be formal"),
 		requirement.Named("short", requirement.MaxWords(3)))

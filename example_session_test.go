@@ -142,11 +142,7 @@ func ExampleSession_With() {
 		return
 	}
 	defer s.Close()
-	careful, err := s.With(mellea.WithModel("large"))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	careful := s.With(mellea.WithModel("large"))
 
 	for _, on := range []*mellea.Session{s, careful} {
 		res, err := on.Instruct(ctx, "Who are you?")
@@ -185,11 +181,7 @@ func ExampleSession_Clone() {
 // Calls without a session: nothing is remembered between them.
 func ExampleOn() {
 	ctx := context.Background()
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Say("42")), mellea.WithModel("small"))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(melleatest.NewBackend(melleatest.Say("42")), mellea.WithModel("small"))
 	answer, err := mellea.Instruct(ctx, on, "What is six times seven?")
 	fmt.Println(answer.Text(), err)
 	// Output: 42 <nil>
@@ -197,11 +189,7 @@ func ExampleOn() {
 
 func ExampleChat() {
 	ctx := context.Background()
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Say("Good morning!")))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(melleatest.NewBackend(melleatest.Say("Good morning!")))
 	reply, err := mellea.Chat(ctx, on, "Good morning.")
 	fmt.Println(reply.Value.Role(), reply.Text(), err)
 	// Output: assistant Good morning! <nil>
@@ -226,11 +214,7 @@ func (lines) Parse(reply content.Message) ([]string, error) {
 // Act executes a component of the program's own, whose reply is a value of its own.
 func ExampleAct() {
 	ctx := context.Background()
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Say("- Po\n- Tiber\n")))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	on := mellea.On(melleatest.NewBackend(melleatest.Say("- Po\n- Tiber\n")))
 	rivers, err := mellea.Act(ctx, on, lines{component.NewInstruction("List two rivers, each behind a dash.")})
 	fmt.Println(rivers.Value, len(rivers.Value), err)
 	// Output: [Po Tiber] 2 <nil>
@@ -239,12 +223,8 @@ func ExampleAct() {
 // Stream shows the attempts of a call as they arrive.
 func ExampleStream() {
 	ctx := context.Background()
-	on, err := mellea.On(melleatest.NewBackend(melleatest.Reply{Pieces: []string{"one, ", "two, ", "three"}}))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = mellea.Instruct(ctx, on, "Count to three.", mellea.Stream(func(attempt int, c backend.Chunk) {
+	on := mellea.On(melleatest.NewBackend(melleatest.Reply{Pieces: []string{"one, ", "two, ", "three"}}))
+	_, err := mellea.Instruct(ctx, on, "Count to three.", mellea.Stream(func(attempt int, c backend.Chunk) {
 		fmt.Printf("attempt %d, chunk %d: %q\n", attempt, c.Index, c.Text)
 	}))
 	fmt.Println(err)
@@ -260,12 +240,8 @@ func ExampleStream() {
 func ExampleVars() {
 	ctx := context.Background()
 	b := melleatest.NewBackend(melleatest.Say("ok"))
-	on, err := mellea.On(b)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = mellea.Instruct(ctx, on, "Greet {{name}}{{if .title}}, the {{.title}}{{end}}.",
+	on := mellea.On(b)
+	_, err := mellea.Instruct(ctx, on, "Greet {{name}}{{if .title}}, the {{.title}}{{end}}.",
 		mellea.Vars{"name": "{{Ada}}", "title": ""})
 	fmt.Println(b.Prompt(0), err)
 

@@ -214,10 +214,7 @@ func TestResetTellsTheHooksOfTheBlock(t *testing.T) {
 	t.Parallel()
 	n := 0
 	s, _ := start(t, melleatest.NewBackend(melleatest.Say("x")))
-	view, err := s.With(mellea.WithHooks(hookpoint.SessionReset.On(func(context.Context, hookpoint.SessionResetting) { n++ })))
-	if err != nil {
-		t.Fatal(err)
-	}
+	view := s.With(mellea.WithHooks(hookpoint.SessionReset.On(func(context.Context, hookpoint.SessionResetting) { n++ })))
 	s.Reset(t.Context())
 	view.Reset(t.Context())
 	if n != 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -389,10 +390,7 @@ func TestWithAndClone(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := melleatest.NewRecorder(t)
-	view, err := s.With(mellea.WithHooks(block), mellea.WithSystem("inner"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	view := s.With(mellea.WithHooks(block), mellea.WithSystem("inner"))
 	clone, err := s.Clone(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -429,17 +427,14 @@ func TestDirect(t *testing.T) {
 	t.Parallel()
 	b := melleatest.NewBackend(melleatest.Say("x"))
 	rec := melleatest.NewRecorder(t)
-	d, err := mellea.On(b, mellea.WithHooks(rec))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := mellea.On(b, mellea.WithHooks(rec))
 	if _, err := mellea.Instruct(t.Context(), d, "Say."); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff("component\n  generation\n", rec.Tree()); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
-	if err := d.Close(t.Context()); err != nil {
+	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -481,5 +476,69 @@ func TestJudgesAreAskedSoberly(t *testing.T) {
 	}
 	if judge.Messages.At(0).Role() == content.RoleSystem {
 		t.Error("the judge sees the system message")
+	}
+}
+
+// A backend without a model of its own needs one from the session; without any, the session does not start.
+func TestStartNeedsAModel(t *testing.T) {
+	t.Parallel()
+	b := melleatest.NewBackend(melleatest.Say("x")).WithInfo(backend.Info{Provider: "p", NeedsModel: true}, nil)
+	_, err := mellea.Start(t.Context(), b)
+	var fault *backend.Error
+	if !errors.As(err, &fault) || fault.Code != backend.CodeConfiguration || !strings.Contains(fault.Remedy, "WithModel") {
+		t.Errorf("error = %v, want a configuration error that names WithModel", err)
+	}
+	s, err := mellea.Start(t.Context(), b, mellea.WithModel("m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close()
+}
+
+func TestLazyCallsStream(t *testing.T) {
+	t.Parallel()
+	b := melleatest.NewBackend(melleatest.Say("x"))
+	s, _ := start(t, b)
+	whole := s.With(mellea.WithOptions(backend.Options{}.WithStream(false)))
+	for i, tc := range []struct {
+		on   *mellea.Session
+		opts []mellea.CallOption
+		want bool
+	}{
+		{s, nil, true},
+		{s, []mellea.CallOption{mellea.Options(backend.Options{}.WithStream(false))}, false},
+		{whole, nil, false},
+	} {
+		out, err := tc.on.StartInstruct(t.Context(), "Say.", tc.opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := out.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Requests()[i].Options.Stream(); got != tc.want {
+			t.Errorf("call %d: stream = %v, want %v", i, got, tc.want)
+		}
+	}
+}
+
+// What is wrong with the options of a view, or of calls without a session, is the error of each call.
+func TestBadTemplatesAreTheCallsError(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t, melleatest.NewBackend(melleatest.Say("x")))
+	broken := mellea.WithTemplates(fstest.MapFS{"default/instruction.tmpl": {Data: []byte("{{")}})
+	for name, on := range map[string]mellea.Runner{
+		"view": s.With(broken), "direct": mellea.On(melleatest.NewBackend(melleatest.Say("x")), broken),
+	} {
+		var bad *component.TemplateError
+		if _, err := mellea.Instruct(t.Context(), on, "Say."); !errors.As(err, &bad) {
+			t.Errorf("%s: Instruct: %v, want *component.TemplateError", name, err)
+		}
+		if _, err := mellea.StartInstruct(t.Context(), on, "Say."); !errors.As(err, &bad) {
+			t.Errorf("%s: StartInstruct: %v, want *component.TemplateError", name, err)
+		}
+		if _, err := mellea.Validate(t.Context(), on, "x", requirement.MaxWords(1)); !errors.As(err, &bad) {
+			t.Errorf("%s: Validate: %v, want *component.TemplateError", name, err)
+		}
 	}
 }

@@ -40,40 +40,50 @@ type runner struct {
 	history history.History
 	// append takes the turn of a call that succeeded; nil drops it.
 	append func(turn []content.Message)
+	// err is what is wrong with the options the runner was made with; it is the error of every call.
+	err error
 }
 
 // Direct runs calls on a backend without a session: nothing is remembered between them.
 type Direct struct {
 	scope engine.Scope
+	err   error
 }
 
-// On returns a Runner for calls without a session. It does no I/O; a configuration that cannot work is reported by the
-// first call.
-func On(b backend.Backend, opts ...BlockOption) (*Direct, error) {
+// On returns a Runner for calls without a session. It does no I/O; whatever is wrong with the backend or the options is
+// the error of every call.
+func On(b backend.Backend, opts ...BlockOption) *Direct {
 	if b == nil {
-		return nil, &UsageError{Option: "backend", Reason: noBackend}
+		return &Direct{scope: engine.NewScope(nil, nil, nil), err: &UsageError{Option: "backend", Reason: noBackend}}
 	}
 	var c blockConfig
 	for _, o := range opts {
 		o.applyBlock(&c)
 	}
 	f, err := c.formatter(component.DefaultFormatter())
-	if err != nil {
-		return nil, err
-	}
 	var set *hook.Set
 	if len(c.hooks) > 0 {
 		set = set.With(c.hooks...)
 	}
-	return &Direct{scope: c.onto(engine.NewScope(set, b, f))}, nil
+	return &Direct{scope: c.onto(engine.NewScope(set, b, f)), err: err}
 }
 
-func (d *Direct) on() runner { return runner{scope: d.scope, history: history.Simple()} }
+func (d *Direct) on() runner { return runner{scope: d.scope, history: history.Simple(), err: d.err} }
 
-// Close refuses further calls, gives up those that still run, waits for their ends and drains the background queues of
-// the hooks that were given to [On], all within ctx. A program that starts nothing it does not wait for and gave no
-// hooks need not call it.
-func (d *Direct) Close(ctx context.Context) error { return d.scope.Close(ctx) }
+// Close ends what runs within [CloseTimeout]; see [Direct.CloseContext].
+func (d *Direct) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), CloseTimeout)
+	defer cancel()
+	return d.CloseContext(ctx)
+}
+
+// CloseContext refuses further calls, gives up those that still run, waits for their ends and drains the background
+// queues of the hooks that were given to [On], all within ctx. A program that starts nothing it does not wait for and
+// gave no hooks need not call it.
+func (d *Direct) CloseContext(ctx context.Context) error { return d.scope.Close(ctx) }
+
+// HookStats counts what went wrong in the background: outcomes that hooks never saw, and plugins that failed.
+func (d *Direct) HookStats() hook.Stats { return d.scope.Set.Stats() }
 
 // Hooks lists what is installed, in firing order.
 func (d *Direct) Hooks() []hook.Binding { return d.scope.Set.Bindings() }

@@ -23,6 +23,7 @@ type Session struct {
 	scope  engine.Scope
 	config startConfig
 	append func(turn []content.Message) // of core
+	err    error                        // of the options of a view
 }
 
 // Start opens a session on b. It asks the backend what it is, which reports a configuration that cannot work, and fires
@@ -64,7 +65,7 @@ func newID() string {
 }
 
 func (s *Session) on() runner {
-	return runner{scope: s.scope, history: s.core.History(), append: s.append}
+	return runner{scope: s.scope, history: s.core.History(), append: s.append, err: s.err}
 }
 
 // ID identifies the session in logs and traces.
@@ -76,9 +77,13 @@ func (s *Session) History() history.History { return s.core.History() }
 // Hooks lists what is installed, in firing order.
 func (s *Session) Hooks() []hook.Binding { return s.scope.Set.Bindings() }
 
+// HookStats counts what went wrong in the background: outcomes that hooks never saw, and plugins that failed.
+func (s *Session) HookStats() hook.Stats { return s.scope.Set.Stats() }
+
 // With returns a view of the session with further options, for a block of code. It shares history and id with s, and
-// what it adds lives as long as s; closing either closes the session.
-func (s *Session) With(opts ...BlockOption) (*Session, error) {
+// what it adds lives as long as s; closing either closes the session. Whatever is wrong with the options is the error of
+// every call on the view.
+func (s *Session) With(opts ...BlockOption) *Session {
 	var c blockConfig
 	for _, o := range opts {
 		o.applyBlock(&c)
@@ -86,12 +91,12 @@ func (s *Session) With(opts ...BlockOption) (*Session, error) {
 	view := *s
 	f, err := c.formatter(s.scope.Formatter)
 	if err != nil {
-		return nil, err
+		view.err = err
 	}
 	view.scope.Formatter = f
 	view.scope.Set = s.core.Block(s.scope.Set, c.hooks...)
 	view.scope = c.onto(view.scope)
-	return &view, nil
+	return &view
 }
 
 // Clone branches the conversation: a session of its own, with a new id, that starts from the history as it stands and

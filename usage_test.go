@@ -28,7 +28,7 @@ func TestUsageErrors(t *testing.T) {
 		call   func() error
 	}{
 		{"backend", func() error { _, err := mellea.Start(ctx, nil); return err }},
-		{"backend", func() error { _, err := mellea.On(nil); return err }},
+		{"backend", func() error { _, err := mellea.Chat(ctx, mellea.On(nil), "Say."); return err }},
 		{"WithHistory", func() error { _, err := mellea.Start(ctx, b, mellea.WithHistory(nil)); return err }},
 		{"component", func() error { _, err := s.Act(ctx, nil); return err }},
 		{"component", func() error { _, err := mellea.Act[string](ctx, s, nil); return err }},

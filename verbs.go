@@ -42,6 +42,9 @@ func act[T any](ctx context.Context, r Runner, c component.Component, parse func
 // the requirements; a requirement that is not met is no error.
 func Validate(ctx context.Context, r Runner, text string, reqs ...requirement.Requirement) ([]requirement.Result, error) {
 	on := r.on()
+	if on.err != nil {
+		return nil, on.err
+	}
 	results, err := on.scope.Validate(ctx, content.ListOf(reqs...), content.Assistant(text), on.history, backend.Options{})
 	return results.Slice(), err
 }
@@ -53,14 +56,15 @@ func (s *Session) Validate(ctx context.Context, text string, reqs ...requirement
 
 // StartInstruct asks the model without waiting for the reply: one generation, whose output can be read as it arrives or
 // used as a variable or grounding of a later call. Its requirements are shown to the model and not judged; [Check],
-// [Strategy] and [Stream] are errors here. Its turn is appended to the history when it succeeds.
+// [Strategy] and [Stream] are errors here. The reply is asked for in pieces; Options(backend.Options{}.WithStream(false))
+// asks for it whole. Its turn is appended to the history when it succeeds.
 func StartInstruct(ctx context.Context, r Runner, description string, opts ...CallOption) (*backend.Output, error) {
 	c := configure(opts)
 	if c.strategy != nil {
 		return nil, &UsageError{Option: "Strategy", Reason: "StartInstruct makes one generation and validates nothing: use Instruct"}
 	}
 	if c.sink != nil {
-		return nil, &UsageError{Option: "Stream", Reason: "StartInstruct does not wait: range over the output's Chunks, with Options(backend.Options{}.WithStream(true))"}
+		return nil, &UsageError{Option: "Stream", Reason: "StartInstruct does not wait: range over the Chunks of its output"}
 	}
 	for _, req := range c.requirements {
 		if !req.Shown() {
@@ -68,6 +72,11 @@ func StartInstruct(ctx context.Context, r Runner, description string, opts ...Ca
 		}
 	}
 	on := r.on()
+	if on.err != nil {
+		return nil, on.err
+	}
+	// Its output is there to be read as it arrives, unless the program says otherwise.
+	on.scope.Options = backend.Options{}.WithStream(true).Merge(on.scope.Options)
 	return c.scope(on.scope).Start(ctx, c.call(on, c.instruction(description), nil))
 }
 
@@ -122,6 +131,9 @@ func run[T any](ctx context.Context, r Runner, comp component.Component, parse f
 		return &Result[T]{}, &UsageError{Option: "component", Reason: "it is nil"}
 	}
 	on := r.on()
+	if on.err != nil {
+		return &Result[T]{}, on.err
+	}
 	res, err := c.scope(on.scope).Act(ctx, c.call(on, comp, parse))
 	out := newResult[T](res)
 	if err != nil {

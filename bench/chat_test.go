@@ -116,7 +116,7 @@ func floorStream(tb testing.TB, client *http.Client, url string) int {
 
 // stream reads a streamed reply to its end and returns how many text chunks it had.
 func stream(tb testing.TB, s *mellea.Session) int {
-	out, err := s.StartInstruct(context.Background(), prompt, mellea.Options(streaming))
+	out, err := s.StartInstruct(context.Background(), prompt)
 	if err != nil {
 		tb.Fatal(err)
 	}

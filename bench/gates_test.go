@@ -6,11 +6,8 @@ import (
 	"testing"
 
 	"github.com/mellea-go/mellea"
-	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/hookpoint"
 )
-
-var streaming = backend.Options{}.WithStream(true)
 
 // A chat call through a session with tracing on, over the OpenAI dialect.
 func TestChatAllocations(t *testing.T) {

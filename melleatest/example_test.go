@@ -37,12 +37,8 @@ func ExampleNewBackendFunc() {
 		last, _ := r.Messages.Last()
 		return melleatest.Say("You said: " + last.Text())
 	})
-	on, err := mellea.On(b)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_, err = mellea.Chat(ctx, on, "Hello?")
+	on := mellea.On(b)
+	_, err := mellea.Chat(ctx, on, "Hello?")
 	fmt.Println(err)
 	res, err := mellea.Chat(ctx, on, "Hello!")
 	fmt.Println(res.Text(), err)

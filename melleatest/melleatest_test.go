@@ -91,10 +91,7 @@ func TestOutside(t *testing.T) {
 		}
 		return p, out.Wait(ctx)
 	})
-	on, err := mellea.On(b, mellea.WithHooks(melleatest.NewRecorder(t), astray))
-	if err != nil {
-		t.Fatal(err)
-	}
+	on := mellea.On(b, mellea.WithHooks(melleatest.NewRecorder(t), astray))
 	if _, err := mellea.Chat(t.Context(), on, "Say."); err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +108,7 @@ func TestTwoRecorders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view, err := s.With(mellea.WithHooks(inner))
-	if err != nil {
-		t.Fatal(err)
-	}
+	view := s.With(mellea.WithHooks(inner))
 	if _, err := view.Chat(t.Context(), "Say."); err != nil {
 		t.Fatal(err)
 	}

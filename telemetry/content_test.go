@@ -62,10 +62,10 @@ func leaky(t *testing.T, tel *telemetry.Telemetry) {
 	if _, err := mellea.Act(t.Context(), s, number{}); err == nil {
 		t.Fatal("a reply that is no number was parsed")
 	}
-	guarded := must[*mellea.Session](t)(s.With(mellea.WithHooks(hookpoint.Generation.Guard(
+	guarded := s.With(mellea.WithHooks(hookpoint.Generation.Guard(
 		func(_ context.Context, g hookpoint.GenerationStart) (hookpoint.GenerationStart, error) {
 			return g, hook.Reject("planted sentence", "planted-rejection")
-		}))))
+		})))
 	if _, err := guarded.Instruct(t.Context(), "planted-denied"); err == nil {
 		t.Fatal("a guard let a call pass")
 	}

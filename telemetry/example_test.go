@@ -99,11 +99,7 @@ func ExampleWithRedactor() {
 		return
 	}
 	defer func() { _ = tel.Shutdown(ctx) }()
-	r, err := mellea.On(says("Dear Alice"), mellea.WithHooks(tel))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	r := mellea.On(says("Dear Alice"), mellea.WithHooks(tel))
 	if _, err := mellea.Instruct(ctx, r, "Write a mail"); err != nil {
 		fmt.Println(err)
 	}

@@ -183,7 +183,7 @@ func TestCallWithoutSession(t *testing.T) {
 	t.Parallel()
 	server := otlptest.Start(t)
 	tel := setup(t, server)
-	r := must[*mellea.Direct](t)(mellea.On(says("hello"), mellea.WithHooks(tel)))
+	r := mellea.On(says("hello"), mellea.WithHooks(tel))
 	ctx, span := tel.TracerProvider().Tracer("program").Start(t.Context(), "handler")
 	must[*mellea.Result[string]](t)(mellea.Instruct(ctx, r, "Greet"))
 	span.End()

@@ -245,7 +245,7 @@ func TestInstalledTwiceCountsOnce(t *testing.T) {
 	server := otlptest.Start(t)
 	tel := setup(t, server)
 	s := start(t, t.Context(), says("hello"), mellea.WithHooks(tel, tel), mellea.WithHooks(tel))
-	block := must[*mellea.Session](t)(s.With(mellea.WithHooks(tel)))
+	block := s.With(mellea.WithHooks(tel))
 	must[*mellea.Result[string]](t)(block.Instruct(t.Context(), "one"))
 	_ = s.Close()
 	flush(t, tel)

@@ -33,7 +33,7 @@ func run(ctx context.Context, w io.Writer, b backend.Backend) error {
 	defer s.Close()
 
 	out, err := s.StartInstruct(ctx, "My key is sk-abcdefghijklmnop1234. Write an example user record as JSON with name and email.",
-		mellea.Options(backend.Options{}.WithStream(true).WithTemperature(0.5).WithSeed(1).WithMaxTokens(100)))
+		mellea.Options(backend.Options{}.WithTemperature(0.5).WithSeed(1).WithMaxTokens(100)))
 	if err != nil {
 		return err
 	}

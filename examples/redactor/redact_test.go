@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mellea-go/mellea"
-	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
 	"github.com/mellea-go/mellea/hookpoint"
@@ -125,10 +124,7 @@ func TestStreamsAreHeldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	safe, err := s.With(mellea.WithHooks(Redactor{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	safe := s.With(mellea.WithHooks(Redactor{}))
 	for _, test := range []struct {
 		name string
 		on   *mellea.Session
@@ -138,7 +134,7 @@ func TestStreamsAreHeldBack(t *testing.T) {
 		{"reviewed", safe, true, []string{"<e-mail>"}},
 		{"not reviewed", s, false, []string{"ada@", "exam", "ple.com"}},
 	} {
-		out, err := test.on.StartInstruct(t.Context(), "Say it.", mellea.Options(backend.Options{}.WithStream(true)))
+		out, err := test.on.StartInstruct(t.Context(), "Say it.")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,8 +28,7 @@ func run(ctx context.Context, w io.Writer, b backend.Backend) error {
 	defer s.Close()
 
 	// A running output: the call returns at once, chunks are read as they arrive.
-	fact, err := s.StartInstruct(ctx, "Say something true about the Moon in one sentence.",
-		mellea.Options(backend.Options{}.WithStream(true)))
+	fact, err := s.StartInstruct(ctx, "Say something true about the Moon in one sentence.")
 	if err != nil {
 		return err
 	}
