@@ -140,6 +140,8 @@ type FormatStart struct {
 	Phase   FormatPhase
 	Kind    string
 	Model   string
+	// Iteration is the number of the attempt, 0 outside sampling.
+	Iteration int
 }
 
 // FormatEnd is what [Format] announces after.

@@ -101,6 +101,9 @@ func (o *operation) parseError(out hookpoint.FormatOutcome) {
 		semconv.ErrorTypeKey.String(ErrorType(out.Err)),
 		semconv.MelleaActionResponseLengthKey.Int(out.Post.Length),
 	}
+	if out.Pre.Iteration > 0 {
+		attrs = append(attrs, semconv.MelleaSamplingIterationKey.Int(out.Pre.Iteration))
+	}
 	if pe, ok := errors.AsType[*component.ParseError](out.Err); ok {
 		attrs = o.tracer.capture.appendText(attrs, semconv.MelleaParseExcerptKey, pe.Reason)
 	}

@@ -340,3 +340,25 @@ func TestParseFailure(t *testing.T) {
 		t.Error("the exported bytes hold the reply")
 	}
 }
+
+// A parse failure within sampling says of which attempt.
+func TestParseErrorOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	server := otlptest.Start(t)
+	tel := setup(t, server)
+	s := start(t, t.Context(), says("one"), mellea.WithHooks(tel))
+	if _, err := mellea.Act(t.Context(), s, number{}, mellea.Strategy(sampling.Reject(2))); err == nil {
+		t.Fatal("a reply that is no number was parsed")
+	}
+	_ = s.Close()
+	flush(t, tel)
+	var got []any
+	for _, e := range named(t, server.Spans(t, 6), "action").Events {
+		if e.Name == "parse_error" {
+			got = append(got, e.Attributes["mellea.sampling.iteration"])
+		}
+	}
+	if diff := cmp.Diff(got, []any{int64(1), int64(2)}); diff != "" {
+		t.Errorf("iterations of the events (-got +want):\n%s", diff)
+	}
+}

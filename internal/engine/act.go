@@ -228,7 +228,7 @@ func (s Scope) try(ctx context.Context, c Call, step sampling.Step, iteration in
 	if t.reply, err = collect(ctx, out, max(iteration, 1), c.Sink); err != nil {
 		return t, err
 	}
-	t.value, t.parse = s.parse(ctx, c, t.reply.Message)
+	t.value, t.parse = s.parse(ctx, c, t.reply.Message, iteration)
 	if iteration == 0 {
 		return t, t.parse
 	}
@@ -257,7 +257,7 @@ func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteratio
 		return ask{}, err
 	}
 	comp := shown(step.Component, c.Requirements)
-	rendered, err := s.render(ctx, comp, model)
+	rendered, err := s.render(ctx, comp, model, iteration)
 	if err != nil {
 		return ask{}, err
 	}

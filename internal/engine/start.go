@@ -73,7 +73,7 @@ func (l *lazyCall) finish(r backend.Reply, err error) (backend.Reply, error) {
 	res := Result{Reply: r, Turn: turn(l.input, r.Message), Selected: -1, Generations: 1, Usage: r.Generation.Usage}
 	if err == nil {
 		err = caught(func() (err error) {
-			res.Value, err = l.scope.parse(l.ctx, l.call, r.Message)
+			res.Value, err = l.scope.parse(l.ctx, l.call, r.Message, 0)
 			return err
 		})
 	}
