@@ -47,7 +47,7 @@ func eachText(t *testing.T, f func(path, text string)) {
 // may be told of input beside it.
 func TestNothingNamesAMachine(t *testing.T) {
 	t.Parallel()
-	// The first group keeps the end of a longer path, such as ./work/, from counting.
+	// The first group keeps the end of a longer, relative path from counting.
 	private := regexp.MustCompile(`(^|[\s"'` + "`" + `(=:,\[])/(work|tmp|root|home|Users)/\S*|\.\./shared\b`)
 	eachText(t, func(path, text string) {
 		if path == "house_test.go" || strings.HasPrefix(path, ".ci/") {
