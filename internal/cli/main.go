@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
 
+	"go.opentelemetry.io/otel"
 	"golang.org/x/term"
 )
 
@@ -35,12 +37,30 @@ func Main() int {
 		close(done)
 		<-listener
 	}()
-	return Run(ctx, System{
+	sys := System{
 		Stdin:   os.Stdin,
 		Stdout:  Output{Writer: os.Stdout, Terminal: terminal(os.Stdout)},
 		Stderr:  Output{Writer: os.Stderr, Terminal: terminal(os.Stderr)},
 		Environ: os.Environ(),
-	}, os.Args[1:]...)
+	}
+	quiet(sys)
+	return Run(ctx, sys, os.Args[1:]...)
+}
+
+// quiet keeps libraries from printing lines of their own. The OpenTelemetry SDK reads the environment too, and quotes what
+// it cannot use, the keys in a header list included; what is wrong there is a warning of telemetry.Setup already, which
+// quotes nothing. Warnings that go to the default logger become lines of the command.
+func quiet(sys System) {
+	silence(otel.SetLogger)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) {}))
+	a := &app{System: sys}
+	slog.SetDefault(a.warnings())
+}
+
+// silence sets the zero logger, which drops everything, without a dependency on the package of its type.
+func silence[Logger any](set func(Logger)) {
+	var none Logger
+	set(none)
 }
 
 // terminal reports whether f is a terminal that understands escape sequences.

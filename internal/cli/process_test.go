@@ -146,6 +146,51 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// TestBadVariables looks that a value nobody can use is a warning of the command and of nobody else, and is not quoted:
+// the SDK, which reads these variables too, prints it.
+func TestBadVariables(t *testing.T) {
+	t.Parallel()
+	for _, variable := range []string{
+		"OTEL_EXPORTER_OTLP_HEADERS=planted", "OTEL_EXPORTER_OTLP_TIMEOUT=planted", "OTEL_EXPORTER_OTLP_COMPRESSION=planted",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE=/planted", "OTEL_RESOURCE_ATTRIBUTES=planted", "OTEL_TRACES_SAMPLER=planted",
+		"OTEL_BSP_SCHEDULE_DELAY=planted",
+	} {
+		name, _, _ := strings.Cut(variable, "=")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			collector := otlptest.Start(t)
+			cmd := command(t, append(tracing(collector), variable), "version")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if err := cmd.Run(); err != nil {
+				t.Fatal(err)
+			}
+			if got := stderr.String(); strings.Contains(got, "planted") {
+				t.Errorf("stderr quotes the value: %q", got)
+			}
+			wantLines(t, "stderr", stderr.String(), "mellea: warning: telemetry: "+name+" ")
+			collector.Spans(t, 1)
+		})
+	}
+}
+
+// TestConsoleProcess looks that the tree of a trace goes to standard error, where it disturbs no pipe.
+func TestConsoleProcess(t *testing.T) {
+	t.Parallel()
+	cmd := command(t, []string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_CONSOLE=true"}, "version")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(stdout.String(), "mellea ") || strings.Contains(stdout.String(), "trace ") {
+		t.Errorf("stdout = %q, want the version alone", stdout.String())
+	}
+	if !strings.HasPrefix(stderr.String(), "trace ") || !strings.Contains(stderr.String(), "mellea version ") {
+		t.Errorf("stderr = %q, want the tree", stderr.String())
+	}
+}
+
 // TestPipedInput reads a prompt from a real pipe.
 func TestPipedInput(t *testing.T) {
 	t.Parallel()
