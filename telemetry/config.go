@@ -43,14 +43,20 @@ type environment struct {
 	warnings []string
 }
 
-// A decision is a setting that an option or a deprecated variable made.
+// A decision is a setting that something else made than its own variable.
 type decision struct {
 	origin Origin
 	value  string
+	note   string
 }
 
 func (e *environment) decide(name string, o Origin, value any) {
-	e.decided[name] = decision{o, fmt.Sprint(value)}
+	e.decided[name] = decision{origin: o, value: fmt.Sprint(value)}
+}
+
+// unusable is the decision for a variable whose value cannot be used.
+func (e *environment) unusable(name string, standard any) {
+	e.decided[name] = decision{origin: FromDefault, value: fmt.Sprint(standard), note: "what is set cannot be used"}
 }
 
 func (e *environment) warnf(format string, args ...any) {
@@ -92,6 +98,7 @@ func (e *environment) boolean(name string) (on, ok bool) {
 		return false, true
 	}
 	e.warnf("%s must be one of true, false, yes, no, on, off, 1, 0: the default, false, is used", name)
+	e.unusable(name, false)
 	return false, false
 }
 
@@ -103,6 +110,7 @@ func (e *environment) number(name string, standard, least int) int {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < least {
 		e.warnf("%s must be a number of at least %d: the default, %d, is used", name, least, standard)
+		e.unusable(name, standard)
 		return standard
 	}
 	return n
@@ -164,8 +172,9 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	console, _ := e.renamed("MELLEA_TRACES_CONSOLE", "MELLEA_TRACE_CONSOLE")
 	disabled, _ := e.boolean("OTEL_SDK_DISABLED")
 	_, _, endpoint := e.first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-	if old && !otlpGiven {
-		otlp = endpoint // as it was
+	if old && !otlpGiven && endpoint { // as it was
+		otlp = true
+		e.decide("MELLEA_TRACES_OTLP", FromDeprecated, otlp)
 	}
 	if !enabled && !given && o.traces == nil && (otlp || console) {
 		e.warnf("an exporter of traces is on, but traces are not: set MELLEA_TRACES_ENABLED=true")
@@ -190,8 +199,9 @@ func (c *config) resolveSwitches(o options, e *environment) {
 
 func (c *config) resolveContent(o options, e *environment) {
 	own, given := e.renamed("MELLEA_TRACES_CONTENT", "MELLEA_TRACE_CONTENT")
-	if mode := contentMode(e); !given {
-		own = mode
+	if mode := contentMode(e); !given && mode {
+		own = true
+		e.decided["MELLEA_TRACES_CONTENT"] = decision{FromEnvironment, "true", "by " + genAIContent}
 	}
 	if o.content != nil {
 		own = *o.content
@@ -208,10 +218,11 @@ func (c *config) resolveContent(o options, e *environment) {
 	}
 }
 
+const genAIContent = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
 // contentMode reports whether OpenTelemetry's variable asks for content on spans.
 func contentMode(e *environment) bool {
-	const name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-	v, ok := e.get(name)
+	v, ok := e.get(genAIContent)
 	if !ok {
 		return false
 	}
@@ -221,7 +232,8 @@ func contentMode(e *environment) bool {
 	case "NO_CONTENT", "EVENT_ONLY", "FALSE":
 		return false
 	}
-	e.warnf("%s must be one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT: the default, NO_CONTENT, is used", name)
+	e.warnf("%s must be one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT: the default, NO_CONTENT, is used", genAIContent)
+	e.unusable(genAIContent, "NO_CONTENT")
 	return false
 }
 
@@ -234,6 +246,7 @@ func (c *config) resolveChunks(o options, e *environment) {
 			c.chunkEvery = n
 		case err == nil:
 			e.warnf("%s must be true, false or a number of at least 1: the default, false, is used", name)
+			e.unusable(name, false)
 		default:
 			if on, _ := e.boolean(name); on {
 				c.chunkEvery = 1
@@ -300,6 +313,7 @@ func sampler(e *environment) sdktrace.Sampler {
 		return sdktrace.ParentBased(sdktrace.TraceIDRatioBased(ratio(e)))
 	}
 	e.warnf("OTEL_TRACES_SAMPLER is not known: the default, parentbased_always_on, is used")
+	e.unusable("OTEL_TRACES_SAMPLER", "parentbased_always_on")
 	return standard
 }
 
@@ -311,6 +325,7 @@ func ratio(e *environment) float64 {
 	r, err := strconv.ParseFloat(v, 64)
 	if err != nil || !(r >= 0 && r <= 1) {
 		e.warnf("OTEL_TRACES_SAMPLER_ARG must be a number between 0 and 1: the default, 1, is used")
+		e.unusable("OTEL_TRACES_SAMPLER_ARG", 1)
 		return 1
 	}
 	return r

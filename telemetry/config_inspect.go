@@ -62,10 +62,12 @@ func setting(v variable, e *environment) Setting {
 	if set, ok := e.get(v.name); ok {
 		s.Value, s.Origin = shown(v, set), FromEnvironment
 	}
-	if d, ok := e.decided[v.name]; ok {
-		s.Value, s.Origin = d.value, d.origin
+	d, decided := e.decided[v.name]
+	if decided {
+		s.Value, s.Origin, s.Note = d.value, d.origin, d.note
 	}
 	switch {
+	case s.Note != "":
 	case v.replacement != "":
 		s.Note = "deprecated: use " + v.replacement
 	case v.pillar == pillarMetrics, v.pillar == pillarLogs:
@@ -84,12 +86,16 @@ func shown(v variable, value string) string {
 	return value
 }
 
-// safeURL leaves out what may be secret in a URL.
+// safeURL leaves out what may be secret in a URL, or in an endpoint without a scheme.
 func safeURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" && strings.Contains(u.Opaque, "@") {
+	whole := raw
+	if !strings.Contains(raw, "://") {
+		whole = "//" + raw
+	}
+	u, err := url.Parse(whole)
+	if err != nil || strings.Contains(u.Path, "@") { // a password may hold a slash
 		return "****"
 	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
+	safe := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return strings.TrimPrefix(safe.String(), strings.TrimSuffix(whole, raw))
 }

@@ -301,6 +301,45 @@ func TestInspectMasks(t *testing.T) {
 	}
 }
 
+// What Inspect shows is what is in effect, not what is set.
+func TestInspectShowsWhatIsInEffect(t *testing.T) {
+	t.Parallel()
+	const content = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+	const bad = "what is set cannot be used"
+	for _, test := range []struct {
+		env         map[string]string
+		name        string
+		value, note string
+		origin      telemetry.Origin
+	}{
+		{env: map[string]string{"MELLEA_TRACE_BACKEND": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1"}, name: "MELLEA_TRACES_OTLP", value: "true", origin: telemetry.FromDeprecated},
+		{env: map[string]string{"MELLEA_TRACE_BACKEND": "1"}, name: "MELLEA_TRACES_OTLP", value: "false", origin: telemetry.FromDefault},
+		{env: map[string]string{content: "SPAN_ONLY"}, name: "MELLEA_TRACES_CONTENT", value: "true", note: "by " + content, origin: telemetry.FromEnvironment},
+		{env: map[string]string{content: "EVENT_ONLY"}, name: "MELLEA_TRACES_CONTENT", value: "false", origin: telemetry.FromDefault},
+		{env: map[string]string{content: "SPAN_ONLY", "MELLEA_TRACES_CONTENT": "off"}, name: "MELLEA_TRACES_CONTENT", value: "off", origin: telemetry.FromEnvironment},
+		{env: map[string]string{content: "all"}, name: content, value: "NO_CONTENT", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"MELLEA_TRACES_ENABLED": "maybe"}, name: "MELLEA_TRACES_ENABLED", value: "false", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"MELLEA_TRACES_CONTENT_MAX_BYTES": "lots"}, name: "MELLEA_TRACES_CONTENT_MAX_BYTES", value: "16384", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"MELLEA_GENERATION_CHUNK_EVENTS": "-1"}, name: "MELLEA_GENERATION_CHUNK_EVENTS", value: "false", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"OTEL_TRACES_SAMPLER": "x"}, name: "OTEL_TRACES_SAMPLER", value: "parentbased_always_on", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, name: "OTEL_BSP_MAX_QUEUE_SIZE", value: "2048", note: bad, origin: telemetry.FromDefault},
+		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "user:secret@collector:4317"}, name: "OTEL_EXPORTER_OTLP_ENDPOINT", value: "collector:4317", origin: telemetry.FromEnvironment},
+		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "secret@collector"}, name: "OTEL_EXPORTER_OTLP_ENDPOINT", value: "collector", origin: telemetry.FromEnvironment},
+		{env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c%zz?key=secret"}, name: "OTEL_EXPORTER_OTLP_ENDPOINT", value: "****", origin: telemetry.FromEnvironment},
+	} {
+		got := telemetry.Inspect(func(name string) (string, bool) { v, ok := test.env[name]; return v, ok }, nil)
+		for _, s := range got.Settings {
+			if s.Name != test.name {
+				continue
+			}
+			want := telemetry.Setting{Name: test.name, Value: test.value, Origin: test.origin, Pillar: "traces", Note: test.note}
+			if diff := cmp.Diff(want, s); diff != "" {
+				t.Errorf("with %v (-want +got):\n%s", test.env, diff)
+			}
+		}
+	}
+}
+
 func TestSetupErrors(t *testing.T) {
 	t.Parallel()
 	cancelled, cancel := context.WithCancel(t.Context())

@@ -144,6 +144,7 @@ func ExampleInspect() {
 	// grpc to http://localhost:4317
 	// MELLEA_TRACE_BACKEND is deprecated and will be removed in the next release: use MELLEA_TRACES_ENABLED
 	// MELLEA_TRACES_ENABLED=true (deprecated variable)
+	// MELLEA_TRACES_OTLP=true (deprecated variable)
 	// MELLEA_TRACE_BACKEND=true (environment)
 	// OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 (environment)
 }

@@ -65,6 +65,7 @@ func otlpFrom(e *environment) *otlpConfig {
 		c.gzip = true
 	case ok && v != "none":
 		e.warnf("%s must be gzip or none: the default, none, is used", name)
+		e.unusable(name, "none")
 	}
 	c.tls = clientTLS(e)
 	return c
@@ -117,6 +118,7 @@ func protocol(e *environment, port string) string {
 		return v
 	}
 	e.warnf("%s must be grpc or http/protobuf: %s is used", name, standard)
+	e.unusable(name, standard)
 	return standard
 }
 
