@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -147,26 +148,21 @@ func dial(ctx context.Context, address string) error {
 	return c.Close()
 }
 
-// safe returns an address without what may be secret in it.
+// safe returns an address without what may be secret in it, and "****" for one that cannot be taken apart.
 func safe(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" { // such as localhost:11434
-		if at := lastAt(address); at >= 0 {
-			return address[at+1:]
-		}
-		return address
+	if address == "" {
+		return ""
 	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
-}
-
-func lastAt(s string) int {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == '@' {
-			return i
-		}
+	whole := address
+	if !strings.Contains(address, "://") { // such as localhost:11434
+		whole = "//" + address
 	}
-	return -1
+	u, err := url.Parse(whole)
+	if err != nil || strings.Contains(u.Path, "@") { // a password may hold a slash
+		return "****"
+	}
+	safe := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return strings.TrimPrefix(safe.String(), strings.TrimSuffix(whole, address))
 }
 
 func (a *app) printEnv(e jsonEnv) error {

@@ -165,7 +165,12 @@ func TestSafe(t *testing.T) {
 		"user:secret@host:11434":                    "host:11434",
 		"localhost:11434":                           "localhost:11434",
 		"":                                          "",
-		"http://[::1":                               "http://[::1",
+		"localhost:11434?key=secret":                "localhost:11434",
+		"secret@host":                               "host",
+		"[::1]:11434/x":                             "[::1]:11434/x",
+		"http://[::1":                               "****",
+		"http://h%zz/?key=secret":                   "****",
+		"http://user:1/secret@host":                 "****",
 	} {
 		if got := safe(address); got != want {
 			t.Errorf("safe(%q) = %q, want %q", address, got, want)
