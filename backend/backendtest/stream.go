@@ -3,6 +3,7 @@ package backendtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,32 @@ func runStream(t *testing.T, s Suite) {
 		_, err := generate(t, b, req)
 		if got := wantError(t, s, err).Code; got != "timeout" {
 			t.Errorf("got code %q, want timeout", got)
+		}
+	})
+	t.Run("a reader that stands still holds nothing up", func(t *testing.T) {
+		t.Parallel()
+		// More than all buffers between the server and the reader can hold, so that one who waits for the reader shows.
+		reply := s.reply()
+		reply.Text = slices.Repeat([]string{strings.Repeat("x", 64<<10)}, 256)
+		_, b := s.serve(t, always(script{reply: reply}), func(c *Config) { c.ReplyLimit = 64 << 20 })
+		ctx := patient(t)
+		out := start(t, ctx, b, ask(true))
+		got := 0
+		for c, err := range out.Chunks(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got == 0 {
+				select { // the generation ends, and its times are taken, while the reader has its first piece in hand
+				case <-out.Done():
+				case <-ctx.Done():
+					t.Fatal("the generation waits for its reader")
+				}
+			}
+			got += len(c.Text)
+		}
+		if want := len(reply.FullText()); got != want {
+			t.Errorf("got %d bytes, want %d", got, want)
 		}
 	})
 	t.Run("a generation ends when nobody reads", func(t *testing.T) {
