@@ -165,3 +165,28 @@ func TestPackagesHaveExamples(t *testing.T) {
 		}
 	})
 }
+
+// A package that starts goroutines looks in its tests that none is left. A suite does so in the tests of those who run it.
+func TestGoroutinesAreLookedAfter(t *testing.T) {
+	t.Parallel()
+	suites := []string{"backend/backendtest"}
+	starts := regexp.MustCompile(`(?m)^\s*go (func\(|[\w.]+\()|\.Go\(|\bAfterFunc\(`)
+	started, guarded := map[string]string{}, map[string]bool{}
+	eachText(t, func(path, text string) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		switch {
+		case strings.HasSuffix(path, "_test.go"):
+			guarded[dir] = guarded[dir] || strings.Contains(text, "goleak.VerifyTestMain(m")
+		case filepath.Ext(path) == ".go" && starts.MatchString(text):
+			started[dir] = path
+		}
+	})
+	if len(started) < 5 {
+		t.Fatalf("found goroutines only in %v: the search does not find them", started)
+	}
+	for dir, path := range started {
+		if !guarded[dir] && !slices.Contains(suites, dir) {
+			t.Errorf("%s starts goroutines: give %s a TestMain with goleak.VerifyTestMain", path, dir)
+		}
+	}
+}
