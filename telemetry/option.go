@@ -46,7 +46,9 @@ func newOptions(opts []Option) options {
 
 // WithLookupEnv replaces the process environment by lookup, which has the signature of [os.LookupEnv]. Unknown names
 // cannot be found out through it: see [WithEnviron]. The OpenTelemetry SDK reads some variables itself, from the process:
-// limits on spans, and OTEL_RESOURCE_ATTRIBUTES beneath what lookup says of it.
+// limits on spans, OTEL_RESOURCE_ATTRIBUTES beneath what lookup says of it, and the certificates of a collector that is
+// reached by gRPC. What it cannot use of the process's variables it prints, values included, to the logger and the error
+// handler of package otel; a program that does not want that replaces these.
 func WithLookupEnv(lookup func(name string) (string, bool)) Option {
 	return func(o *options) { o.lookup, o.environ = lookup, nil }
 }
