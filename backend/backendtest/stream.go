@@ -13,6 +13,9 @@ import (
 	"github.com/mellea-go/mellea/backend"
 )
 
+// silence is how long a server of these tests may be silent: long enough that a busy machine is not taken for one.
+const silence = 500 * time.Millisecond
+
 func runStream(t *testing.T, s Suite) {
 	t.Run("the pieces are the server's", func(t *testing.T) {
 		t.Parallel()
@@ -97,7 +100,7 @@ func runStream(t *testing.T, s Suite) {
 		reply := s.reply()
 		_, b := s.serve(t, always(script{reply: reply, stallAfter: s.framesBefore(reply) + 1}))
 		req := ask(true)
-		req.Options = req.Options.WithStreamTimeout(30 * time.Millisecond)
+		req.Options = req.Options.WithStreamTimeout(silence)
 		r, err := generate(t, b, req)
 		if got := wantError(t, s, err).Code; got != "timeout" {
 			t.Errorf("got code %q, want timeout", got)
@@ -110,7 +113,7 @@ func runStream(t *testing.T, s Suite) {
 		t.Parallel()
 		_, b := s.serve(t, always(script{hold: make(chan struct{})}))
 		req := ask(true)
-		req.Options = req.Options.WithStreamTimeout(30 * time.Millisecond)
+		req.Options = req.Options.WithStreamTimeout(silence)
 		_, err := generate(t, b, req)
 		if got := wantError(t, s, err).Code; got != "timeout" {
 			t.Errorf("got code %q, want timeout", got)
