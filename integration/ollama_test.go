@@ -130,8 +130,7 @@ func TestOllama(t *testing.T) {
 // TestOpenAIDialect runs the OpenAI backend against the same server's imitation of that API.
 func TestOpenAIDialect(t *testing.T) {
 	server := components.StartOllama(t)
-	b := openai.New(openai.WithBaseURL(server.URL+"/v1"), openai.WithAPIKey(""), openai.WithModel(server.Model),
-		openai.WithMaxTokensField("max_tokens"))
+	b := openai.New(openai.WithBaseURL(server.URL+"/v1"), openai.WithAPIKey(""), openai.WithModel(server.Model))
 
 	t.Run("counts as the server reports", func(t *testing.T) {
 		raw := rawOllama(t, server, capital)

@@ -101,8 +101,9 @@ func WithRetries(n int) Option {
 // WithReplyLimit bounds the bytes of a reply; one that is longer fails. The default is 64 MiB, and 512 MiB streamed.
 func WithReplyLimit(bytes int64) Option { return func(c *config) { c.replyLimit = bytes } }
 
-// WithMaxTokensField names the member that bounds the reply: the default max_completion_tokens, or max_tokens for
-// servers that know only that.
+// WithMaxTokensField names the member that bounds the reply. The default is max_completion_tokens for OpenAI and Azure,
+// whose newer models refuse the other, and max_tokens for all other servers: all of them know it, and one that knows only
+// it, such as Ollama's, would drop the other without a word.
 func WithMaxTokensField(name string) Option { return func(c *config) { c.maxTokensField = name } }
 
 // WithLogger sets where an option that the provider cannot honour is reported, once each, at WARN. The default is
@@ -142,6 +143,9 @@ func New(opts ...Option) *Backend {
 		if host.azure {
 			b.provider = ProviderAzure
 		}
+	}
+	if b.style.MaxTokensField == "" && !b.hosted {
+		b.style.MaxTokensField = "max_tokens"
 	}
 	b.names = namesFor(b.hosted)
 	client, err := wire.New(wire.Config{

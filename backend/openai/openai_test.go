@@ -264,6 +264,33 @@ func TestOpenAIHasNoTopK(t *testing.T) {
 	}
 }
 
+// Each server is told the bound on the reply by the name it knows: one that is not known is dropped without a word, or
+// refused.
+func TestMaxTokensField(t *testing.T) {
+	clearEnv(t)
+	for _, tt := range []struct {
+		url     string
+		options []openai.Option
+		want    string
+	}{
+		{url: openai.DefaultBaseURL, want: "max_completion_tokens"},
+		{url: "https://me.openai.azure.com/openai/v1", want: "max_completion_tokens"},
+		{url: "http://localhost:11434/v1", want: "max_tokens"},
+		{url: "https://models.example.com/v1", want: "max_tokens"},
+		{url: "https://proxy.example.com/v1", options: []openai.Option{openai.WithMaxTokensField("max_completion_tokens")}, want: "max_completion_tokens"},
+		{url: openai.DefaultBaseURL, options: []openai.Option{openai.WithMaxTokensField("max_tokens")}, want: "max_tokens"},
+	} {
+		server := whole("hi")
+		b := openai.New(append(tt.options, openai.WithBaseURL(tt.url), openai.WithAPIKey("k"), openai.WithModel("m"), openai.WithTransport(server))...)
+		if _, err := chat(t, b, backend.Options{}.WithMaxTokens(4)); err != nil {
+			t.Fatal(err)
+		}
+		if want := `"` + tt.want + `":4`; !bytes.Contains(server.sent, []byte(want)) || bytes.Count(server.sent, []byte("tokens")) != 1 {
+			t.Errorf("%s: got request %s, want %s", tt.url, server.sent, want)
+		}
+	}
+}
+
 func TestFinish(t *testing.T) {
 	clearEnv(t)
 	tests := []struct {
