@@ -50,6 +50,7 @@ func TestReadOnlyFields(t *testing.T) {
 	refused(t, hookpoint.SessionStart, "History", func(p *hookpoint.SessionStarting) { p.History = "x" })
 	refused(t, hookpoint.SessionStart, "Conversation", func(p *hookpoint.SessionStarting) { p.Conversation = "x" })
 	refused(t, hookpoint.Session, "payload", func(p *hookpoint.SessionOpen) { p.Model = "x" })
+	refused(t, hookpoint.Component, "Tools", func(p *hookpoint.ComponentStart) { p.Tools = true })
 	refused(t, hookpoint.Component, "Session", func(p *hookpoint.ComponentStart) { p.Session = ref })
 	refused(t, hookpoint.Component, "Kind", func(p *hookpoint.ComponentStart) { p.Kind = "x" })
 	refused(t, hookpoint.Component, "Prompt", func(p *hookpoint.ComponentStart) { p.Prompt.Name = "x" })
@@ -76,9 +77,9 @@ func TestWritableFields(t *testing.T) {
 		t.Errorf("session start: %+v, error %v", start, err)
 	}
 	comp, err := fired(t, hookpoint.Component, hookpoint.ComponentStart{}, func(p *hookpoint.ComponentStart) {
-		p.Options, p.Strategy, p.Tools = p.Options.WithSeed(1), sampling.None(), true
+		p.Options, p.Strategy = p.Options.WithSeed(1), sampling.None()
 	})
-	if err != nil || comp.Strategy == nil || !comp.Tools || !comp.Options.Has(backend.NeutralSeed) {
+	if err != nil || comp.Strategy == nil || !comp.Options.Has(backend.NeutralSeed) {
 		t.Errorf("component: %+v, error %v", comp, err)
 	}
 	gen, err := fired(t, hookpoint.Generation, hookpoint.GenerationStart{}, func(p *hookpoint.GenerationStart) {

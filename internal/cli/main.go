@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"go.opentelemetry.io/otel"
@@ -44,7 +46,19 @@ func Main() int {
 		Environ: os.Environ(),
 	}
 	quiet(sys)
-	return Run(ctx, sys, os.Args[1:]...)
+	return failing(sys, func() int { return Run(ctx, sys, os.Args[1:]...) })
+}
+
+// failing runs the command. A panic is a failure of the program like any other, told apart from wrong usage by its exit
+// code, which Go's own way of ending is not.
+func failing(sys System, run func() int) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			_, _ = fmt.Fprintf(sys.Stderr, "mellea: internal error: %v\n%s", p, debug.Stack())
+			code = ExitFailed
+		}
+	}()
+	return run()
 }
 
 // quiet keeps libraries from printing lines of their own. The OpenTelemetry SDK reads the environment too, and quotes what
