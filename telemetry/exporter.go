@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -32,6 +34,7 @@ type queuedExporter struct {
 	waiting atomic.Int64 // spans in the queue and in the batch under way
 	dropped atomic.Int64
 	once    sync.Once
+	failing atomic.Pointer[string] // why the last try failed, nil when it did not
 
 	base    context.Context // of exports; ends when Shutdown may wait no longer
 	abort   context.CancelFunc
@@ -72,9 +75,13 @@ var errQueueFull = errors.New("the queue is full")
 func (q *queuedExporter) lost(n int, err error) {
 	q.dropped.Add(int64(n))
 	q.once.Do(func() {
+		reason := exportError(err)
+		if cause := q.failing.Load(); err == errQueueFull && cause != nil {
+			reason += ", as nothing gets through: " + *cause
+		}
 		logger(q.logger).LogAttrs(context.Background(), slog.LevelWarn,
 			"telemetry: spans are lost; what is lost from here on is counted and not logged",
-			slog.String("exporter", q.name), slog.Int("spans", n), slog.String("error", exportError(err)))
+			slog.String("exporter", q.name), slog.Int("spans", n), slog.String("error", reason))
 	})
 }
 
@@ -83,14 +90,23 @@ func exportError(err error) string {
 	if err == errQueueFull {
 		return err.Error()
 	}
+	if errors.Is(err, errWebPage) {
+		return errWebPage.Error()
+	}
 	if ue, ok := errors.AsType[*url.Error](err); ok {
-		return ue.Err.Error()
+		if text := ue.Err.Error(); !strings.Contains(text, "malformed HTTP response") {
+			return text
+		}
+		return "the answer is not HTTP/1: is the port that of gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=grpc is for it"
 	}
 	text := err.Error()
 	if code := between(text, "rpc error: code = ", " "); code != "" {
 		return "gRPC status " + code
 	}
 	if status := httpStatus.FindStringSubmatch(text); status != nil {
+		if status[1] == "404" {
+			return "HTTP status 404: is the path right? OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it is, and /v1/traces is added to OTEL_EXPORTER_OTLP_ENDPOINT"
+		}
 		return "HTTP status " + status[1]
 	}
 	for _, known := range []error{context.DeadlineExceeded, context.Canceled, errExporterPanicked} {
@@ -114,9 +130,30 @@ func between(s, before, after string) string {
 	return found
 }
 
+var errWebPage = errors.New("a web page answered: is the endpoint a collector's, and not that of its user interface?")
+
+// noWebPages fails where a user interface answers with a page, and with success, as Jaeger's does. The exporter would
+// take that for a collector's answer and all spans would be lost unseen.
+type noWebPages struct{ next http.RoundTripper }
+
+func (t noWebPages) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil || resp.StatusCode >= 300 {
+		return resp, err
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" {
+		_ = resp.Body.Close() // nothing of it is wanted
+		return nil, errWebPage
+	}
+	return resp, nil
+}
+
 // retryable reports whether a batch may get through later: the collector did not answer, or said so. A batch that it
 // refused is not sent again.
 func retryable(err error) bool {
+	if errors.Is(err, errWebPage) {
+		return false
+	}
 	if _, ok := errors.AsType[*url.Error](err); ok {
 		return true
 	}
@@ -146,6 +183,7 @@ func (q exporterSide) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnly
 func (q exporterSide) try(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	for n := 0; ; n++ {
 		err := q.export(ctx, spans)
+		q.note(err)
 		if err == nil || n == len(backoff) || !retryable(err) || ctx.Err() != nil {
 			return err
 		}
@@ -164,6 +202,16 @@ func (q exporterSide) try(ctx context.Context, spans []sdktrace.ReadOnlySpan) er
 			return err
 		}
 	}
+}
+
+// note keeps why a try failed, for when the queue overflows because of it.
+func (q *queuedExporter) note(err error) {
+	if err == nil {
+		q.failing.Store(nil)
+		return
+	}
+	reason := exportError(err)
+	q.failing.Store(&reason)
 }
 
 func (q exporterSide) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) (err error) {

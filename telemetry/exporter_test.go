@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -273,6 +274,68 @@ func TestBatchesAreSentAgain(t *testing.T) {
 			checkWarnings(t, book, nil)
 		})
 	}
+}
+
+// What answers instead of a collector is named, as it is a mistake in the configuration.
+func TestNoCollector(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		warns  string
+	}{
+		"a user interface": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte("<html>planted"))
+		}, "a web page answered: is the endpoint a collector's, and not that of its user interface?"},
+		"another path": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, "HTTP status 404: is the path right?"},
+		"gRPC": {func(w http.ResponseWriter) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00@\x00"))
+			conn.Close()
+		}, "is the port that of gRPC?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answer(w) }))
+			defer server.Close()
+			book := &logbook{}
+			tel := must[*telemetry.Telemetry](t)(telemetry.Setup(t.Context(), telemetry.WithLogger(book.logger()), environ(
+				"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)))
+			_, end := tel.StartCommand(t.Context(), "run", "", nil)
+			end(0)
+			if lost := new(telemetry.ExportError); !errors.As(tel.Shutdown(t.Context()), &lost) || tel.DroppedSpans() != 1 {
+				t.Errorf("%d spans dropped, want 1 and an ExportError", tel.DroppedSpans())
+			}
+			checkWarnings(t, book, []string{c.warns})
+			if strings.Contains(strings.Join(book.lines(), ""), "planted") {
+				t.Errorf("the warning quotes the answer: %q", book.lines())
+			}
+		})
+	}
+}
+
+// A queue that overflows because nothing gets through says so: the queue is not what has to be put right.
+func TestFullQueueNamesCause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		book := &logbook{}
+		down := &failing{export: func(context.Context, []sdktrace.ReadOnlySpan) error {
+			return &url.Error{Op: "Post", URL: "http://planted", Err: errors.New("connection refused")}
+		}}
+		tel := must[*telemetry.Telemetry](t)(telemetry.Setup(t.Context(), telemetry.WithLogger(book.logger()), telemetry.WithSpanExporter(down),
+			environ("OTEL_BSP_MAX_QUEUE_SIZE=4", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=2")))
+		for range 5 {
+			_, end := tel.StartCommand(t.Context(), "run", "", nil)
+			end(0)
+			synctest.Wait() // for the first batch to have been tried
+		}
+		checkWarnings(t, book, []string{"the queue is full, as nothing gets through: connection refused"})
+		_ = tel.Shutdown(t.Context())
+	})
 }
 
 // Setup can be called again after Shutdown, and what has been shut down records nothing more (7.1 no. 7).

@@ -219,7 +219,7 @@ func newOTLPExporter(ctx context.Context, c *otlpConfig) (e sdktrace.SpanExporte
 		otlptracehttp.WithTimeout(c.timeout),
 		otlptracehttp.WithCompression(compression),
 		otlptracehttp.WithTLSClientConfig(nil),
-		otlptracehttp.WithHTTPClient(&http.Client{Transport: transport, Timeout: c.timeout}),
+		otlptracehttp.WithHTTPClient(&http.Client{Transport: noWebPages{transport}, Timeout: c.timeout}),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}))
 	return e, transport.CloseIdleConnections, err
 }
