@@ -85,7 +85,7 @@ func classifyBackend(e *backend.Error) Category {
 	switch code {
 	case backend.CodeInvalidResponse:
 		// A reply cut off by the network is the network's failure: the cause decides.
-		if c := classifyTransport(e.Err); c == Timeout {
+		if c := classifyTransport(e.Err); c != Unknown {
 			return c
 		}
 		return ServerError

@@ -55,7 +55,7 @@ func TestClassifyError(t *testing.T) {
 		{&backend.Error{Status: 400, Code: "a sentence, not a code"}, telemetry.InvalidRequest, "400"},
 		{&backend.Error{Status: 400, Code: strings.Repeat("x", 65)}, telemetry.InvalidRequest, "400"},
 		{code(backend.CodeInvalidResponse), telemetry.ServerError, "invalid_response"},
-		{&backend.Error{Code: backend.CodeInvalidResponse, Err: io.ErrUnexpectedEOF}, telemetry.ServerError, "invalid_response"},
+		{&backend.Error{Code: backend.CodeInvalidResponse, Err: io.ErrUnexpectedEOF}, telemetry.TransportError, "invalid_response"},
 		{code(backend.CodeUnreachable), telemetry.TransportError, "unreachable"},
 		{code(backend.CodeConfiguration), telemetry.InvalidRequest, "configuration"},
 		{code(backend.CodeUnsupported), telemetry.InvalidRequest, "unsupported"},
