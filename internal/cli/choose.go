@@ -39,7 +39,7 @@ type server struct {
 
 // serverFlags adds the flags that choose a model server.
 func (s *server) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.backend, "backend", "", "`openai`, ollama or replay; $MELLEA_BACKEND; by default Ollama if it answers,\nOpenAI if OPENAI_API_KEY is set")
+	f.StringVar(&s.backend, "backend", "", "`name`: openai, ollama or replay; $MELLEA_BACKEND; by default Ollama if it answers,\nOpenAI if OPENAI_API_KEY is set")
 	f.StringVar(&s.model, "model", "", "`name` of the model; $MELLEA_MODEL; by default the newest model of Ollama")
 	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the model server; $OPENAI_BASE_URL, $OLLAMA_HOST")
 }

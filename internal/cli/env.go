@@ -62,7 +62,7 @@ unknown names in use, and whether the endpoints answer (within a second). Header
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also those that are neither set nor have a default")
-	cmd.Flags().StringVar(&output, "output", "text", "`text` or json")
+	cmd.Flags().StringVar(&output, "output", "text", "`format`: text or json")
 	a.complete(cmd, "output", outputNames)
 	return cmd
 }

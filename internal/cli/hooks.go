@@ -66,7 +66,7 @@ lists the points that a plugin can bind to.`,
 			return a.printBindings(installed)
 		},
 	}
-	cmd.Flags().StringVar(&output, "output", "text", "`text` or json")
+	cmd.Flags().StringVar(&output, "output", "text", "`format`: text or json")
 	a.complete(cmd, "output", outputNames)
 	return cmd
 }

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,6 +85,21 @@ func TestProgress(t *testing.T) {
 		}
 		if !strings.HasSuffix(progress, "passed\n") {
 			t.Errorf("stderr = %q, want nothing behind the verdict", progress)
+		}
+	})
+	t.Run("checks that run at the same time", func(t *testing.T) {
+		t.Parallel()
+		for range 20 { // the verdicts may come in any order
+			f := newFake(t, "one two three")
+			got := process{env: f.env("NO_COLOR=1"), stderr: true}.run(t, "run", "Go", "--budget", "1",
+				"--check", "max-words:2", "--check", "contains:four", "--check", "regex:five", "--check", "min-words:6")
+			var order []int
+			for _, name := range []string{"✗ max-words:2", "✗ contains:four", "✗ regex:five", "✗ min-words:6"} {
+				order = append(order, strings.Index(got.stderr, name))
+			}
+			if order[0] < 0 || !slices.IsSorted(order) {
+				t.Fatalf("stderr = %q, want what failed in the order of the flags", got.stderr)
+			}
 		}
 	})
 	t.Run("one generation", func(t *testing.T) {

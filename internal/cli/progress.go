@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -26,11 +28,11 @@ type progress struct {
 
 	mu        sync.Mutex
 	budget    int
-	transient bool // the cursor stands behind a line that the next one replaces
-	failed    []string
-	midLine   bool // the last delta did not end its line
-	streamed  bool // deltas were written
-	shown     int  // the attempt whose deltas were last
+	transient bool           // the cursor stands behind a line that the next one replaces
+	failed    map[int]string // by the requirement's place: verdicts come in any order
+	midLine   bool           // the last delta did not end its line
+	streamed  bool           // deltas were written
+	shown     int            // the attempt whose deltas were last
 }
 
 // Bindings implements [hook.Source].
@@ -92,7 +94,10 @@ func (p *progress) requirement(ctx context.Context, start hookpoint.RequirementS
 			text += p.style.faint(" — " + shorten(oneLine(reason), 300))
 		}
 		p.mu.Lock()
-		p.failed = append(p.failed, text)
+		if p.failed == nil {
+			p.failed = map[int]string{}
+		}
+		p.failed[start.Index] = text
 		p.mu.Unlock()
 	}
 }
@@ -112,8 +117,8 @@ func (p *progress) iteration(_ context.Context, it hookpoint.Iteration) {
 		p.line(head + p.style.red("failed") + p.style.faint(" — the reply is not the value asked for"))
 	default:
 		p.line(head + p.style.red("failed") + p.style.faint(fmt.Sprintf(" — %d of %d met", it.PassedCount, it.Requirements)))
-		for _, f := range p.failed {
-			p.line("    " + f)
+		for _, i := range slices.Sorted(maps.Keys(p.failed)) {
+			p.line("    " + p.failed[i])
 		}
 	}
 	p.failed = nil
