@@ -542,3 +542,20 @@ func TestBadTemplatesAreTheCallsError(t *testing.T) {
 		}
 	}
 }
+
+// Who gives a call up first decides how it ended.
+func TestCancelledBeforeClose(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		s, rec := start(t, melleatest.NewBackend(melleatest.Reply{Pieces: []string{"a"}, Block: true}))
+		out, err := s.StartInstruct(t.Context(), "Say.")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Cancel(errors.New("enough"))
+		_ = s.Close()
+		if diff := cmp.Diff([]string{"cancelled"}, endings(rec, "component")); diff != "" {
+			t.Fatalf("ended (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -130,9 +130,8 @@ func (a *app) plan(ctx context.Context, f runFlags, prompt string) (plan, error)
 	}
 	p.server.model = a.model(f.server)
 	if p.server.model != "" {
-		options = options.WithModel(p.server.model)
+		p.start = append(p.start, mellea.WithModel(p.server.model))
 	}
-	p.start = []mellea.StartOption{mellea.WithOptions(options)}
 	if f.system != "" {
 		p.start = append(p.start, mellea.WithSystem(f.system))
 	}
@@ -142,6 +141,7 @@ func (a *app) plan(ctx context.Context, f runFlags, prompt string) (plan, error)
 	if p.call, err = p.demands.options(); err != nil {
 		return p, err
 	}
+	p.call = append(p.call, mellea.Options(options)) // the reply's own: a judge is not to be cut short by them
 	s, err := strategy(f.strategy, f.budget, f.budgetGiven, len(f.demands.all) > 0)
 	if err != nil {
 		return p, err

@@ -286,3 +286,24 @@ func TestRecordAndReplay(t *testing.T) {
 		t.Errorf("a request that was not recorded: exit %d, %q, want 3", other.code, other.stderr)
 	}
 }
+
+// What shapes the reply is not for the judge: a short bound would cut its answer off.
+func TestOptionsAreTheReplysOwn(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "a reply", "yes")
+	got := process{env: f.env()}.run(t, "run", "hi", "--require", "be nice", "--option", "max-tokens=5", "--option", "stop=END", "--option", "seed=7")
+	if got.code != 0 {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.requests) != 2 {
+		t.Fatalf("%d requests, want the reply's and the judge's", len(f.requests))
+	}
+	if diff := cmp.Diff(map[string]any{"num_predict": 5.0, "stop": []any{"END"}, "seed": 7.0}, f.requests[0].Options); diff != "" {
+		t.Errorf("options of the reply (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{"seed": 7.0}, f.requests[1].Options); diff != "" {
+		t.Errorf("options of the judge (-want +got):\n%s", diff)
+	}
+}

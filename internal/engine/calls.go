@@ -90,7 +90,9 @@ func ending(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil && !errors.As(err, new(*hook.Rejection)) {
+	// What the caller gave up stays so when the library gives up the call around it a moment later.
+	explicit := errors.As(err, new(*backend.CancelledError)) && !errors.Is(err, backend.ErrAbandoned)
+	if ctx.Err() != nil && !explicit && !errors.As(err, new(*hook.Rejection)) {
 		told, cause := errors.Is(err, ctx.Err()), errors.Is(err, context.Cause(ctx))
 		whole := cause && (told || errors.Is(err, backend.ErrAbandoned))
 		if !whole && (told || cause || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {

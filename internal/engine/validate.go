@@ -50,8 +50,8 @@ func (s Scope) validate(ctx context.Context, v validation) (requirement.Results,
 	return end.Results, err
 }
 
-// judging returns the options of the judges of a call: those of the scope, with the call's model and seed. What else a
-// call sets is for its own generation: a high temperature or a short limit makes a poor judge.
+// judging returns the options of the judges of a call: those of the scope, with the call's model, seed and context window
+// (a local server would load the model anew for another). What else a call sets is for its own generation: a high temperature or a short limit makes a poor judge.
 func (s Scope) judging(call backend.Options) backend.Options {
 	o := s.Options
 	if m := call.Model(); m != o.Model() {
@@ -59,6 +59,9 @@ func (s Scope) judging(call backend.Options) backend.Options {
 	}
 	if seed, ok := call.Seed(); ok {
 		o = o.WithSeed(seed)
+	}
+	if n, ok := call.ContextWindow(); ok {
+		o = o.WithContextWindow(n)
 	}
 	return o
 }
