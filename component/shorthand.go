@@ -74,12 +74,12 @@ func actionLen(text string) int {
 	if len(body) >= 2 && body[0] == '-' && strings.IndexByte(space, body[1]) >= 0 {
 		body = strings.TrimLeft(body[1:], space)
 	}
-	if strings.HasPrefix(body, "/*") {
-		end := strings.Index(body, "*/")
+	if comment, ok := strings.CutPrefix(body, "/*"); ok {
+		end := strings.Index(comment, "*/") // behind the opening, whose asterisk is not the closing's
 		if end < 0 {
 			return len(text)
 		}
-		body = body[end:]
+		body = comment[end:]
 	}
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; c {

@@ -53,7 +53,7 @@ func TestExpandShorthand(t *testing.T) {
 func FuzzExpandShorthand(f *testing.F) {
 	for _, s := range []string{
 		"{{a}}", "{{- a -}}", "{{if .a}}{{b}}{{end}}", `{{"{{a}}"}}`, "{{`{{a}}`}}", "{{/* {{a}} */}}{{b}}", "{{'\\''}}{{b}}", "{{{{a}}",
-		"{{print}}", "{{define \"x\"}}{{a}}{{end}}{{template \"x\" .}}",
+		"{{/*/}}{{A}}*/}}", "{{print}}", "{{define \"x\"}}{{a}}{{end}}{{template \"x\" .}}",
 	} {
 		f.Add(s)
 	}
