@@ -58,6 +58,10 @@ func otlpFrom(e *environment) *otlpConfig {
 			endpoint.Path = "/"
 		}
 	}
+	if name := unprintableHeaders(); name != "" {
+		e.warnf("%s must be of the form name=value,name=value: spans are not exported", name)
+		return nil
+	}
 	c.headers = headers(e)
 	c.timeout = time.Duration(e.number(firstSet(e, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"), 10000, 1)) * time.Millisecond
 	switch v, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"); {
@@ -130,6 +134,33 @@ func headers(e *environment) map[string]string {
 		e.warnf("%s must be of the form name=value,name=value: what is not is left out", name)
 	}
 	return all
+}
+
+// unprintableHeaders returns the name of a header variable of the process that is malformed, "" when none is. The exporters
+// of the SDK read these themselves, whatever they are given, and print what they cannot parse, which may well be a key:
+// none is made then.
+func unprintableHeaders() string {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
+		v := strings.TrimSpace(os.Getenv(name))
+		if v == "" {
+			continue
+		}
+		for member := range strings.SplitSeq(v, ",") {
+			k, value, found := strings.Cut(member, "=")
+			_, err := url.PathUnescape(value)
+			if !found || err != nil || !isHeaderName(strings.TrimSpace(k)) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// isHeaderName reports whether s is a token (RFC 9110, section 5.6.2).
+func isHeaderName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r > '~' || r <= ' ' || strings.ContainsRune("\"(),/:;<=>?@[\\]{}", r)
+	})
 }
 
 func pairs(list string) (map[string]string, bool) {

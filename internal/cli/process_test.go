@@ -169,6 +169,9 @@ func TestBadVariables(t *testing.T) {
 				t.Errorf("stderr quotes the value: %q", got)
 			}
 			wantLines(t, "stderr", stderr.String(), "mellea: warning: telemetry: "+name+" ")
+			if name == "OTEL_EXPORTER_OTLP_HEADERS" {
+				return // the exporter would print them, so there is none
+			}
 			collector.Spans(t, 1)
 		})
 	}
