@@ -2,8 +2,8 @@
 
 SHELL := /bin/bash
 GO    ?= go
-# A fuzz target runs this often; `make test` runs the seeds only.
-export FUZZTIME ?= 50000x
+# `make fuzz` runs each target this often; `make test` and `make check` run the seeds only.
+FUZZTIME ?= 50000x
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check race lint bench fuzz generate components integration record-demo demo-real
@@ -30,7 +30,7 @@ bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## fuzz every parser, FUZZTIME runs each
-	.ci/run fuzz
+	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 
 generate: ## regenerate the generated files
 	$(GO) generate ./...
