@@ -265,3 +265,28 @@ func TestFailedStartDrainsItsHooks(t *testing.T) {
 		}
 	})
 }
+
+// A hook at the end of a session may object, and the session is closed all the same: its operation ends, its background
+// work is drained, and further calls are refused.
+func TestNobodyVetoesTheClose(t *testing.T) {
+	t.Parallel()
+	var told atomic.Int64
+	s, err := mellea.Start(t.Context(), melleatest.NewBackend(melleatest.Say("x")), mellea.WithHooks(
+		hookpoint.Session.Review(func(_ context.Context, _ hookpoint.SessionOpen, end hookpoint.SessionEnd) (hookpoint.SessionEnd, error) {
+			return end, errors.New("stay")
+		}),
+		hookpoint.Session.Async(func(context.Context, hookpoint.SessionOutcome) { told.Add(1) }),
+		melleatest.NewRecorder(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err == nil {
+		t.Error("Close does not report the objection")
+	}
+	if got := told.Load(); got != 1 {
+		t.Errorf("the background hook was told %d times by the end of Close, want once", got)
+	}
+	if _, err := s.Chat(t.Context(), "Say."); !errors.Is(err, mellea.ErrClosed) {
+		t.Errorf("a call after the close: %v, want mellea.ErrClosed", err)
+	}
+}

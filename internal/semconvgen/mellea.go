@@ -144,7 +144,7 @@ func toUses(in []yamlUse) []use {
 	return uses
 }
 
-var placeholder = regexp.MustCompile(`\{([^}]+)\}`)
+var nameVariable = regexp.MustCompile(`\{([^}]+)\}`)
 
 // checkRefs reports every name that refers to nothing.
 func (r *registry) checkRefs(upstream *registry) error {
@@ -181,7 +181,7 @@ func (r *registry) checkRefs(upstream *registry) error {
 		if !scopes[s.scope] {
 			fail("span %s: no scope %q", s.id, s.scope)
 		}
-		for _, m := range placeholder.FindAllStringSubmatch(s.name, -1) {
+		for _, m := range nameVariable.FindAllStringSubmatch(s.name, -1) {
 			if !known(m[1]) {
 				fail("span %s: no attribute %s for its name", s.id, m[1])
 			}
