@@ -83,7 +83,7 @@ func TestTreePrinter(t *testing.T) {
 	session 2.00s
 	└─ action 1.50s
 	   ├─ chat m 500.0ms in=12 out=3 finish=stop
-	   │  └─ • first_chunk +250.0ms first chunk=0.25
+	   │  └─ • first_chunk +250.0ms first chunk=250.0ms
 	   └─ requirement 1.0ms name="a name\x1b[2J" passed=false "it \x1b[31mfailed"
 	`)
 	if diff := cmp.Diff(want, out.String()); diff != "" {

@@ -130,6 +130,9 @@ func (t *treeText) value(a attribute.KeyValue) string {
 		}
 		return t.paint(red, "false")
 	case attribute.FLOAT64:
+		if a.Key == semconv.GenAIResponseTimeToFirstChunkKey { // in seconds
+			return duration(time.Duration(a.Value.AsFloat64() * float64(time.Second)))
+		}
 		return strconv.FormatFloat(a.Value.AsFloat64(), 'g', 3, 64)
 	case attribute.STRINGSLICE:
 		return escapeControl(strings.Join(a.Value.AsStringSlice(), ","))
