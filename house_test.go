@@ -22,10 +22,13 @@ func eachText(t *testing.T, f func(path, text string)) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
-			if d.Name() == ".git" {
+		if d.Name() == ".git" { // a folder, or the file that stands for it in a linked work tree
+			if d.IsDir() {
 				return filepath.SkipDir
 			}
+			return nil
+		}
+		if d.IsDir() {
 			return nil
 		}
 		const most = 4 << 20 // a built binary, say

@@ -158,6 +158,10 @@ func (s slow) Generate(ctx context.Context, req backend.Request) (*backend.Outpu
 	}), nil
 }
 
+func (slow) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch("slow")
+}
+
 // A panic, or an exit, where the program is not waiting is the error of the output.
 func TestPanicOfALazyCallIsItsError(t *testing.T) {
 	t.Parallel()
@@ -216,6 +220,10 @@ func (misbehaving) Info(context.Context) (backend.Info, error) {
 
 func (f misbehaving) Generate(ctx context.Context, r backend.Request) (*backend.Output, error) {
 	return f(ctx, r)
+}
+
+func (misbehaving) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch("bad")
 }
 
 // Whatever a backend does, its operations end, and what is wrong with it is said.

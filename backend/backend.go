@@ -16,6 +16,8 @@ type Backend interface {
 	// Generate starts one generation and returns at once. The generation lives by ctx. An error means that nothing
 	// started; whatever happens later is reported by the Output.
 	Generate(ctx context.Context, req Request) (*Output, error)
+
+	Batcher
 }
 
 // Info is what a backend says of itself.

@@ -49,7 +49,7 @@ func (r SessionRef) Start() context.Context {
 func All() []string {
 	return []string{
 		SessionStart.Name(), Session.Name(), SessionReset.Name(), Component.Name(), Format.Name(), Generation.Name(),
-		GenerationEvent.Name(), Sampling.Name(), SamplingIteration.Name(), SamplingRepair.Name(), SamplingSelect.Name(),
+		GenerationEvent.Name(), GenerationBatch.Name(), Sampling.Name(), SamplingIteration.Name(), SamplingRepair.Name(), SamplingSelect.Name(),
 		Validation.Name(), Requirement.Name(),
 	}
 }

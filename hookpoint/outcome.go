@@ -9,6 +9,7 @@ type (
 	ComponentOutcome    = hook.Outcome[ComponentStart, ComponentEnd]
 	FormatOutcome       = hook.Outcome[FormatStart, FormatEnd]
 	GenerationOutcome   = hook.Outcome[GenerationStart, GenerationEnd]
+	BatchOutcome        = hook.Outcome[BatchStart, BatchEnd]
 	SamplingOutcome     = hook.Outcome[SamplingStart, SamplingEnd]
 	ValidationOutcome   = hook.Outcome[ValidationStart, ValidationEnd]
 	RequirementOutcome  = hook.Outcome[RequirementStart, RequirementEnd]

@@ -1,13 +1,16 @@
 package melleatest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/hookpoint"
 )
 
 // Reply is what a scripted [Backend] says to one request.
@@ -47,6 +50,7 @@ type Backend struct {
 	infoErr  error
 	respond  func(n int, r backend.Request) Reply
 	requests []backend.Request
+	batches  []backend.BatchRequest
 	contexts []context.Context
 	outside  int
 	infos    int
@@ -90,7 +94,7 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	n := len(b.requests)
 	b.requests = append(b.requests, req)
 	b.contexts = append(b.contexts, ctx)
-	if rec, ok := ctx.Value(recorderKey{}).(*Recorder); ok && !rec.generating(ctx) {
+	if rec, ok := ctx.Value(recorderKey{}).(*Recorder); ok && !rec.generating(ctx, hookpoint.Generation.Name()) {
 		b.outside++
 	}
 	b.mu.Unlock()
@@ -105,6 +109,48 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	g := backend.Generation{Provider: b.info.Provider, Model: model, ServerAddress: b.info.ServerAddress,
 		ServerPort: b.info.ServerPort, InProcess: b.info.InProcess, Sent: req.Options, Streaming: req.Options.Stream()}
 	return backend.Start(ctx, req, g, r.produce), nil
+}
+
+// GenerateBatch implements [backend.Backend]: it asks the script for each prompt in turn, as for a request with that
+// prompt as its only message. A reply that ends with Err fails its item; one with Refuse fails the batch.
+func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
+	started := time.Now()
+	b.mu.Lock()
+	b.batches = append(b.batches, req)
+	if rec, ok := ctx.Value(recorderKey{}).(*Recorder); ok && !rec.generating(ctx, hookpoint.GenerationBatch.Name()) {
+		b.outside++
+	}
+	b.mu.Unlock()
+	model := req.Options.Model()
+	if model == "" {
+		model = b.info.Model
+	}
+	reply := backend.BatchReply{Generation: backend.Generation{Provider: b.info.Provider, Model: model, Started: started,
+		ServerAddress: b.info.ServerAddress, ServerPort: b.info.ServerPort, InProcess: b.info.InProcess, Sent: req.Options}}
+	g := &reply.Generation
+	for n, prompt := range req.Prompts.All() {
+		r := b.respond(n, backend.Request{Messages: content.NewMessages(content.User(prompt)), Options: req.Options, Format: req.Format})
+		if r.Refuse != nil {
+			g.Ended = time.Now()
+			return reply, r.Refuse
+		}
+		item := backend.BatchItem{Text: strings.Join(r.Pieces, ""), Usage: r.Usage, Err: r.Err}
+		if r.Err == nil {
+			item.FinishReason = cmp.Or(r.FinishReason, "stop")
+			g.FinishReasons = g.FinishReasons.Append(item.FinishReason)
+		}
+		g.Usage = g.Usage.Add(r.Usage)
+		reply.Items = reply.Items.Append(item)
+	}
+	g.Ended = time.Now()
+	return reply, nil
+}
+
+// Batches returns the batches asked for so far.
+func (b *Backend) Batches() []backend.BatchRequest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]backend.BatchRequest(nil), b.batches...)
 }
 
 func (r Reply) produce(ctx context.Context, w *backend.Writer) error {

@@ -55,7 +55,7 @@ func NewRecorder(tb testing.TB) *Recorder { //nolint:thelper // tb may be nil
 func (r *Recorder) Bindings() []hook.Binding {
 	return hook.Plugin{Name: "recorder", Sources: []hook.Source{
 		record(r, hookpoint.SessionStart), record(r, hookpoint.Session), record(r, hookpoint.Component), record(r, hookpoint.Format),
-		record(r, hookpoint.Generation), record(r, hookpoint.Sampling), record(r, hookpoint.Validation), record(r, hookpoint.Requirement),
+		record(r, hookpoint.Generation), record(r, hookpoint.GenerationBatch), record(r, hookpoint.Sampling), record(r, hookpoint.Validation), record(r, hookpoint.Requirement),
 		note(r, hookpoint.SessionReset), note(r, hookpoint.SamplingIteration), note(r, hookpoint.SamplingRepair), note(r, hookpoint.SamplingSelect),
 	}}.Bindings()
 }
@@ -95,13 +95,13 @@ func (r *Recorder) Note(event string) {
 	r.events = append(r.events, event)
 }
 
-// generating reports whether ctx is that of an open Generation operation.
-func (r *Recorder) generating(ctx context.Context) bool {
+// generating reports whether ctx is that of an open operation of a point at which the engine asks a backend.
+func (r *Recorder) generating(ctx context.Context, point string) bool {
 	id, _ := ctx.Value(operationKey{r}).(int)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	op := r.ops[id]
-	return op != nil && op.Point == hookpoint.Generation.Name() && op.Ends == 0
+	return op != nil && op.Point == point && op.Ends == 0
 }
 
 // Operations returns the operations seen so far, in the order they began.

@@ -109,3 +109,7 @@ func (number) Parse(reply content.Message) (int, error) {
 
 // indexOf returns where text stands in b, -1 when it does not.
 func indexOf(b []byte, text string) int { return bytes.Index(b, []byte(text)) }
+
+func (s *scripted) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch("scripted")
+}

@@ -313,6 +313,10 @@ func (u unreachable) Generate(context.Context, backend.Request) (*backend.Output
 	return nil, u.err
 }
 
+func (unreachable) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch("ollama")
+}
+
 // A reply that cannot be parsed fails the action with an event, and not the chat that made it.
 func TestParseFailure(t *testing.T) {
 	t.Parallel()

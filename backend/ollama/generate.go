@@ -62,6 +62,11 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	}, c.run), nil
 }
 
+// GenerateBatch is not there yet.
+func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch(provider)
+}
+
 func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 	defer wire.PutBuffer(c.body)
 	g := w.Generation()

@@ -83,6 +83,11 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	}, x.run), nil
 }
 
+// GenerateBatch is not there yet.
+func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch(b.provider)
+}
+
 // resolve returns the options as they are sent.
 func (b *Backend) resolve(call backend.Options) (backend.Options, error) {
 	o, err := b.options.Merge(call).Resolve(b.names)

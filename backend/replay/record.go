@@ -143,6 +143,11 @@ func (r *Recorder) Generate(ctx context.Context, req backend.Request) (*backend.
 	}), nil
 }
 
+// GenerateBatch is passed on and not recorded yet.
+func (r *Recorder) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
+	return r.inner.GenerateBatch(ctx, req)
+}
+
 // begin counts an exchange in; ok is false when the recorder is closed.
 func (r *Recorder) begin() (index int, ok bool) {
 	r.mu.Lock()

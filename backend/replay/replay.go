@@ -134,6 +134,11 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 		Remedy: "an option of the request cannot be encoded as JSON", Err: err}
 }
 
+// GenerateBatch is not there yet.
+func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch(b.header.Provider)
+}
+
 func (b *Backend) take(id [32]byte) *exchange {
 	b.mu.Lock()
 	defer b.mu.Unlock()

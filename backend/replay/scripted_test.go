@@ -141,3 +141,7 @@ func open(t *testing.T, file *bytes.Buffer, opts ...replay.Option) *replay.Backe
 	}
 	return b
 }
+
+func (s *scripted) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	return backend.BatchReply{}, backend.NoBatch("scripted")
+}

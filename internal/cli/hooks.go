@@ -19,6 +19,7 @@ var announces = map[string]string{
 	"format":             "a component becomes messages, or a reply becomes a value",
 	"generation":         "one request to a model, judges included",
 	"generation_event":   "signal: a piece of a streamed reply has arrived",
+	"generation_batch":   "one request for several raw completions",
 	"sampling":           "a strategy makes attempts",
 	"sampling_iteration": "signal: an attempt has ended",
 	"sampling_repair":    "signal: the next attempt is told what was wrong",

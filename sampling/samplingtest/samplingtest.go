@@ -231,3 +231,8 @@ func (u untouchable) Generate(context.Context, backend.Request) (*backend.Output
 	u.tb.Error("the strategy called Generate of a backend; only the engine may")
 	return nil, errTouched
 }
+
+func (u untouchable) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
+	u.tb.Error("the strategy called GenerateBatch of a backend; only the engine may")
+	return backend.BatchReply{}, errTouched
+}
