@@ -16,8 +16,12 @@ type Generation struct {
 	RequestID string
 	// SystemFingerprint and ServiceTier say what answered, where the provider tells.
 	SystemFingerprint, ServiceTier string
-	FinishReasons                  content.List[string]
-	Usage                          content.Usage
+	// Deployment is a gateway's id of what it passed the request on to, for example LiteLLM's model id.
+	Deployment string
+	// Cost is what the provider says the generation cost.
+	Cost          Cost
+	FinishReasons content.List[string]
+	Usage         content.Usage
 
 	// Sent holds the parameters as resolved and sent, provider names already mapped back to the neutral ones.
 	Sent Options
@@ -54,4 +58,10 @@ type Retry struct {
 	Delay  time.Duration // how long the next attempt waited
 	Status int           // the HTTP status, 0 when no reply came
 	Reason string        // a short, fixed word such as "rate_limit" or "connection_reset"
+}
+
+// Cost is a price that a provider reported, in US dollars. Reported tells a price of nothing from none.
+type Cost struct {
+	USD      float64
+	Reported bool
 }
