@@ -91,19 +91,9 @@ func (c capture) exchange(span trace.Span, messages content.Messages, tools cont
 	if !c.on || !span.IsRecording() {
 		return
 	}
-	whole := true
-	record := func(key attribute.Key, doc []node) {
-		if len(doc) == 0 {
-			return
-		}
-		v, all := c.document(doc)
-		whole = whole && all
-		if v.Type() != attribute.EMPTY {
-			span.SetAttributes(attribute.KeyValue{Key: key, Value: v})
-		}
-	}
+	d := documents{capture: c, span: span}
 	if !reply.PlainText() || reply.Text() != "" {
-		record(semconv.GenAIOutputMessagesKey, []node{c.message(semconv.GenAIOutputMessagesKey, reply)})
+		d.record(semconv.GenAIOutputMessagesKey, []node{c.message(semconv.GenAIOutputMessagesKey, reply)})
 	}
 	var system, input []node
 	for m := range messages.Values() {
@@ -113,15 +103,39 @@ func (c capture) exchange(span trace.Span, messages content.Messages, tools cont
 			input = append(input, c.message(semconv.GenAIInputMessagesKey, m))
 		}
 	}
-	record(semconv.GenAIInputMessagesKey, input)
-	record(semconv.GenAISystemInstructionsKey, system)
+	d.record(semconv.GenAIInputMessagesKey, input)
+	d.record(semconv.GenAISystemInstructionsKey, system)
 	var defs []node
 	for tool := range tools.Values() {
 		defs = append(defs, c.tool(tool))
 	}
-	record(semconv.GenAIToolDefinitionsKey, defs)
-	if !whole {
-		span.SetAttributes(semconv.MelleaContentTruncatedKey.Bool(true))
+	d.record(semconv.GenAIToolDefinitionsKey, defs)
+	d.close()
+}
+
+// documents are the structured values of one span.
+type documents struct {
+	capture capture
+	span    trace.Span
+	cut     bool // something of them is missing
+}
+
+// record sets one. An empty one is not recorded.
+func (d *documents) record(key attribute.Key, doc []node) {
+	if len(doc) == 0 {
+		return
+	}
+	v, whole := d.capture.document(doc)
+	d.cut = d.cut || !whole
+	if v.Type() != attribute.EMPTY {
+		d.span.SetAttributes(attribute.KeyValue{Key: key, Value: v})
+	}
+}
+
+// close says whether they are whole.
+func (d *documents) close() {
+	if d.cut {
+		d.span.SetAttributes(semconv.MelleaContentTruncatedKey.Bool(true))
 	}
 }
 

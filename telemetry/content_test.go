@@ -69,6 +69,9 @@ func leaky(t *testing.T, tel *telemetry.Telemetry) {
 	if _, err := guarded.Instruct(t.Context(), "planted-denied"); err == nil {
 		t.Fatal("a guard let a call pass")
 	}
+	if _, err := s.GenerateBatch(t.Context(), []string{"planted-batch", "planted-fail"}, mellea.Temperature(0)); err != nil {
+		t.Fatal(err)
+	}
 	_ = s.Close()
 	_, end := tel.StartCommand(t.Context(), "run", "", []string{"--backend", "openai", "--system", "planted-flag", "planted-prompt", "--var", "k=planted-var"})
 	end(3)

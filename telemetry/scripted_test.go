@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,29 @@ func (number) Parse(reply content.Message) (int, error) {
 // indexOf returns where text stands in b, -1 when it does not.
 func indexOf(b []byte, text string) int { return bytes.Index(b, []byte(text)) }
 
-func (s *scripted) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
-	return backend.BatchReply{}, backend.NoBatch("scripted")
+// GenerateBatch completes each prompt with planted-completion; one that asks to fail does.
+func (s *scripted) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
+	info, err := s.Info(ctx)
+	if err != nil {
+		return backend.BatchReply{}, err
+	}
+	sent := map[string]string{}
+	backend.Inject(ctx, func(k, v string) { sent[k] = v })
+	s.mu.Lock()
+	s.headers = append(s.headers, sent)
+	s.mu.Unlock()
+	r := backend.BatchReply{Generation: backend.Generation{Provider: info.Provider, Model: info.Model, ServerAddress: info.ServerAddress,
+		ServerPort: info.ServerPort, Sent: req.Options, Started: time.Now(), RequestID: "req_b", ResponseID: "cmpl-1",
+		Retries: content.ListOf(backend.Retry{At: time.Now(), Status: 503, Delay: time.Millisecond})}}
+	for prompt := range req.Prompts.Values() {
+		if strings.Contains(prompt, "fail") {
+			r.Items = r.Items.Append(backend.BatchItem{Err: &backend.Error{Provider: "openai", Op: "batch", Code: "bad_item", Message: "planted-item"}})
+			continue
+		}
+		r.Items = r.Items.Append(backend.BatchItem{Text: "planted-completion", FinishReason: "stop"})
+		r.Generation.FinishReasons = r.Generation.FinishReasons.Append("stop")
+		r.Generation.Usage = r.Generation.Usage.Add(content.Usage{InputTokens: 7, OutputTokens: 3})
+	}
+	r.Generation.Ended = time.Now()
+	return r, nil
 }

@@ -77,9 +77,12 @@ type spanNames struct {
 
 const maxSpanNames = 64
 
-func (n *spanNames) of(model string) string {
-	if model == "" {
-		return semconv.SpanChat
+func (n *spanNames) of(op, model string) string {
+	switch {
+	case model == "":
+		return op
+	case op != semconv.SpanChat: // the only one that many calls a second have
+		return op + " " + model
 	}
 	n.mu.RLock()
 	name, ok := n.known[model]

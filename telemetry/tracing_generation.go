@@ -14,15 +14,19 @@ import (
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/schema"
 	"github.com/mellea-go/mellea/telemetry/semconv"
 )
 
-// backendPlugin traces chat, with the chunks of a stream where that is switched on, and hands trace context to the
-// transport.
+// backendPlugin traces chat, with the chunks of a stream where that is switched on, and text_completion, and hands trace
+// context to the transport.
 type backendPlugin struct{ t *tracer }
 
 func (p backendPlugin) Bindings() []hook.Binding {
-	all := []hook.Binding{hookpoint.Generation.Bracket(p.chat, outermost(p.t, "backend")...)}
+	all := []hook.Binding{
+		hookpoint.Generation.Bracket(p.chat, outermost(p.t, "backend")...),
+		hookpoint.GenerationBatch.Bracket(p.batch, outermost(p.t, "backend")...),
+	}
 	if p.t.chunkEvery > 0 {
 		all = append(all, hookpoint.GenerationEvent.On(p.chunk, outermost(p.t, "backend")...))
 	}
@@ -30,27 +34,29 @@ func (p backendPlugin) Bindings() []hook.Binding {
 }
 
 func (p backendPlugin) chat(ctx context.Context, pre hookpoint.GenerationStart) (context.Context, func(hookpoint.GenerationOutcome)) {
+	o, beneath := p.t.inference(ctx, semconv.GenAIOperationNameChat, pre.Session, &pre.Info, valid(pre.Model()))
+	return beneath, o.generated
+}
+
+// inference opens the span of a call to a model, and returns the context for what is beneath it.
+func (t *tracer) inference(ctx context.Context, op string, session hookpoint.SessionRef, info *backend.Info, model string) (*operation, context.Context) {
 	kind := client
-	if pre.Info.InProcess {
+	if info.InProcess {
 		kind = internal
 	}
-	model := valid(pre.Model())
-	s := p.t.scratch()
+	s := t.scratch()
 	a := s.attrs
-	a = append(a,
-		semconv.GenAIOperationNameKey.String(semconv.GenAIOperationNameChat),
-		semconv.GenAIProviderNameKey.String(pre.Info.Provider))
+	a = append(a, semconv.GenAIOperationNameKey.String(op), semconv.GenAIProviderNameKey.String(info.Provider))
 	if model != "" {
 		a = append(a, semconv.GenAIRequestModelKey.String(model))
 	}
-	s.attrs = server(a, pre.Info.ServerAddress, pre.Info.ServerPort)
-	o := p.t.open(p.t.place(ctx, pre.Session), p.t.backend, familyGeneration, pre.Session.ID,
-		p.t.names.of(model), kind, s.attrs...)
-	p.t.release(s)
-	if p.t.propagator == nil || pre.Info.InProcess {
-		return o, o.generated
+	s.attrs = server(a, info.ServerAddress, info.ServerPort)
+	o := t.open(t.place(ctx, session), t.backend, familyGeneration, session.ID, t.names.of(op, model), kind, s.attrs...)
+	t.release(s)
+	if t.propagator == nil || info.InProcess {
+		return o, o
 	}
-	return backend.WithCarrier(o, p.t.carrier(o, pre.Info.ServerAddress)), o.generated
+	return o, backend.WithCarrier(o, t.carrier(o, info.ServerAddress))
 }
 
 func server(a []attribute.KeyValue, address string, port int) []attribute.KeyValue {
@@ -107,20 +113,7 @@ func (o *operation) generated(out hookpoint.GenerationOutcome) {
 
 // request adds what was asked for: the parameters as sent, or as asked for when nothing was sent.
 func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationStart, g *backend.Generation) []attribute.KeyValue {
-	model := pre.Model()
-	if g.Model != "" {
-		model = g.Model
-	}
-	if model = valid(model); model != "" {
-		a = append(a, semconv.GenAIRequestModelKey.String(model))
-		o.span.SetName(o.tracer.names.of(model))
-	}
-	if g.ServerAddress != "" && (g.ServerAddress != pre.Info.ServerAddress || g.ServerPort != pre.Info.ServerPort) {
-		a = server(a, g.ServerAddress, g.ServerPort)
-	}
-	if g.Provider != "" && g.Provider != pre.Info.Provider {
-		a = append(a, semconv.GenAIProviderNameKey.String(g.Provider))
-	}
+	a = o.asked(a, semconv.GenAIOperationNameChat, &pre.Info, pre.Model(), g)
 	if pre.Conversation != "" {
 		a = append(a, semconv.GenAIConversationIDKey.String(pre.Conversation))
 	}
@@ -130,30 +123,61 @@ func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationSta
 			a = append(a, semconv.GenAIPromptVersionKey.String(pre.Prompt.Version))
 		}
 	}
-	sent := g.Sent
-	if sent.IsZero() {
-		sent = pre.Options
-	}
+	sent := sentOptions(g, pre.Options)
 	if g.Streaming || sent.Stream() {
 		a = append(a, semconv.GenAIRequestStreamKey.Bool(true))
 	}
-	a = parameters(a, sent)
-	if !pre.Format.IsZero() {
-		a = append(a, semconv.GenAIOutputTypeKey.String(semconv.GenAIOutputTypeJSON),
-			semconv.MelleaRequestFormatTypeKey.String(pre.Format.Name()))
-	}
+	a = formatted(parameters(a, sent), pre.Format)
 	if pre.Info.Provider == semconv.GenAIProviderNameOpenAI {
 		a = openAI(a, g)
 	}
 	if pre.Kind != "" {
 		a = append(a, semconv.MelleaComponentTypeKey.String(pre.Kind))
 	}
-	a = append(a, semconv.MelleaRequestContextSizeKey.Int(pre.ContextSize))
-	if n := g.Retries.Len(); n > 0 {
-		a = append(a, semconv.MelleaRequestRetriesKey.Int(n))
-	}
+	a = retries(append(a, semconv.MelleaRequestContextSizeKey.Int(pre.ContextSize)), g)
 	if pre.Iteration > 0 {
 		a = append(a, semconv.MelleaSamplingIterationKey.Int(pre.Iteration))
+	}
+	return a
+}
+
+// asked corrects what was said of the call when its span was opened by what the backend says it did.
+func (o *operation) asked(a []attribute.KeyValue, op string, info *backend.Info, model string, g *backend.Generation) []attribute.KeyValue {
+	if g.Model != "" {
+		model = g.Model
+	}
+	if model = valid(model); model != "" {
+		a = append(a, semconv.GenAIRequestModelKey.String(model))
+		o.span.SetName(o.tracer.names.of(op, model))
+	}
+	if g.ServerAddress != "" && (g.ServerAddress != info.ServerAddress || g.ServerPort != info.ServerPort) {
+		a = server(a, g.ServerAddress, g.ServerPort)
+	}
+	if g.Provider != "" && g.Provider != info.Provider {
+		a = append(a, semconv.GenAIProviderNameKey.String(g.Provider))
+	}
+	return a
+}
+
+// sentOptions are those that were sent, or those that were asked for when nothing was.
+func sentOptions(g *backend.Generation, asked backend.Options) backend.Options {
+	if g.Sent.IsZero() {
+		return asked
+	}
+	return g.Sent
+}
+
+func formatted(a []attribute.KeyValue, format schema.Schema) []attribute.KeyValue {
+	if format.IsZero() {
+		return a
+	}
+	return append(a, semconv.GenAIOutputTypeKey.String(semconv.GenAIOutputTypeJSON),
+		semconv.MelleaRequestFormatTypeKey.String(format.Name()))
+}
+
+func retries(a []attribute.KeyValue, g *backend.Generation) []attribute.KeyValue {
+	if n := g.Retries.Len(); n > 0 {
+		a = append(a, semconv.MelleaRequestRetriesKey.Int(n))
 	}
 	return a
 }

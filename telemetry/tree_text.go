@@ -96,6 +96,8 @@ var shownAttributes = []struct {
 	{semconv.MelleaRequirementNameKey, "name"},
 	{semconv.MelleaRequirementPassedKey, "passed"},
 	{semconv.MelleaRequirementScoreKey, "score"},
+	{semconv.MelleaRequestNumActionsKey, "prompts"},
+	{semconv.MelleaBatchFailedCountKey, "failed"},
 	{semconv.GenAIUsageInputTokensKey, "in"},
 	{semconv.GenAIUsageOutputTokensKey, "out"},
 	{semconv.GenAIResponseFinishReasonsKey, "finish"},

@@ -78,7 +78,16 @@ func compare(asked, recorded *request) difference {
 	if asked.Model != recorded.Model {
 		add("the model is another")
 	}
-	d.messages(asked.Messages, recorded.Messages)
+	switch batch, recordedBatch := asked.Prompts != nil, recorded.Prompts != nil; {
+	case batch && !recordedBatch:
+		add("it is a batch")
+	case !batch && recordedBatch:
+		add("it is not a batch")
+	case batch:
+		d.prompts(asked.Prompts, recorded.Prompts)
+	default:
+		d.messages(asked.Messages, recorded.Messages)
+	}
 	for _, name := range differingOptions(asked.Options, recorded.Options) {
 		add("option %s differs", name)
 	}
@@ -117,6 +126,17 @@ func (d *difference) messages(asked, recorded []message) {
 	}
 	if len(asked) != len(recorded) {
 		add("it has %d messages, not %d", len(asked), len(recorded))
+	}
+}
+
+func (d *difference) prompts(asked, recorded []string) {
+	if len(asked) != len(recorded) {
+		d.places = append(d.places, fmt.Sprintf("it has %d prompts, not %d", len(asked), len(recorded)))
+	}
+	if i := firstDifference(asked, recorded); i < min(len(asked), len(recorded)) {
+		n := firstDifference([]byte(asked[i]), []byte(recorded[i]))
+		d.common += n
+		d.places = append(d.places, fmt.Sprintf("prompt %d differs at byte %d", i+1, n+1))
 	}
 }
 

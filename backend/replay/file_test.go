@@ -63,6 +63,9 @@ func TestBadFiles(t *testing.T) {
 	exchange := func(rest string) string {
 		return good + `{"index":1,"request":{"model":"tiny","messages":[]},` + rest + "}\n"
 	}
+	batch := func(prompts, rest string) string {
+		return good + `{"index":1,"request":{"model":"tiny","messages":[],"prompts":` + prompts + `},` + rest + "}\n"
+	}
 	tests := []struct {
 		name, file string
 		kind       error
@@ -90,6 +93,13 @@ func TestBadFiles(t *testing.T) {
 		{"negative delay", exchange(`"generation":{"retries":[{"at_us":0,"delay_us":-1}]}`), replay.ErrDamaged, 3, "retry 1"},
 		{"unknown error", exchange(`"error":{"kind":"SECRET"}`), replay.ErrDamaged, 3, "unknown kind"},
 		{"refused without an error", exchange(`"refused":true`), replay.ErrDamaged, 3, "refused"},
+		{"a price below nothing", exchange(`"generation":{"cost_usd":-1}`), replay.ErrDamaged, 3, "cost_usd"},
+		{"items without prompts", exchange(`"items":[{"text":"SECRET"}]`), replay.ErrDamaged, 3, "no prompts"},
+		{"prompts with chunks", batch(`["SECRET"]`, `"chunks":[{"at_us":0}]`), replay.ErrDamaged, 3, "beside"},
+		{"an item too few", batch(`["SECRET","b"]`, `"items":[{"text":"SECRET"}]`), replay.ErrDamaged, 3, "one item for each"},
+		{"an item that is not base64", batch(`["a"]`, `"items":[{"text":"SECRET!","base64":true}]`), replay.ErrDamaged, 3, "item 1: not base64"},
+		{"an item with negative usage", batch(`["a"]`, `"items":[{"usage":{"output_tokens":-1}}]`), replay.ErrDamaged, 3, "item 1: a count"},
+		{"an item with an unknown error", batch(`["a"]`, `"items":[{"error":{"kind":"SECRET"}}]`), replay.ErrDamaged, 3, "item 1: error"},
 		{"too long", goodHeader + "\n" + strings.Repeat(" ", replay.MaxLine) + "\n", replay.ErrTooLarge, 2, "67108864"},
 	}
 	for _, tt := range tests {

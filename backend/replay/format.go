@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -55,6 +56,7 @@ type exchange struct {
 	Index      int        `json:"index"`
 	Request    request    `json:"request"`
 	Chunks     []chunk    `json:"chunks,omitempty"`
+	Items      []item     `json:"items,omitempty"` // of a batch, in place of chunks
 	Generation generation `json:"generation,omitzero"`
 	Error      *failure   `json:"error,omitzero"`
 	Refused    bool       `json:"refused,omitzero"`
@@ -85,6 +87,8 @@ type generation struct {
 	RequestID     string   `json:"request_id,omitzero"`
 	Fingerprint   string   `json:"system_fingerprint,omitzero"`
 	ServiceTier   string   `json:"service_tier,omitzero"`
+	Deployment    string   `json:"deployment,omitzero"`
+	Cost          *float64 `json:"cost_usd,omitzero"`
 	FinishReasons []string `json:"finish_reasons,omitempty"`
 	Usage         usage    `json:"usage,omitzero"`
 	Sent          sent     `json:"sent,omitzero"`
@@ -192,7 +196,13 @@ func (e *exchange) check() error {
 			return fmt.Errorf("chunk %d: not base64", i+1)
 		}
 	}
+	if err := e.checkItems(); err != nil {
+		return err
+	}
 	g := e.Generation
+	if c := g.Cost; c != nil && (*c < 0 || *c > math.MaxFloat32) {
+		return errors.New("generation: cost_usd is out of range")
+	}
 	if g.Ended < 0 || g.Ended > maxOffset {
 		return errors.New("generation: ended_us is out of range")
 	}

@@ -127,25 +127,21 @@ func (r *Recorder) Generate(ctx context.Context, req backend.Request) (*backend.
 	if !ok {
 		return r.inner.Generate(ctx, req)
 	}
+	asked := func(model string) (request, error) { return recordRequest(req, model) }
 	started := time.Now()
 	tap := &tap{wake: make(chan struct{}, 1)}
 	src, err := r.inner.Generate(ctx, req.Detached().WithLifecycle(tap, false))
 	if err != nil {
 		defer r.running.Done()
-		r.record(ctx, &exchange{Index: index, Error: recordFailure(err), Refused: true}, req)
+		r.record(ctx, &exchange{Index: index, Error: recordFailure(err), Refused: true}, asked)
 		return nil, err
 	}
 	return backend.Start(ctx, req, backend.Generation{Started: started}, func(ctx context.Context, w *backend.Writer) error {
 		defer r.running.Done()
 		chunks, err := tap.forward(ctx, src, w)
-		r.record(ctx, recordExchange(index, *w.Generation(), chunks, err), req)
+		r.record(ctx, recordExchange(index, *w.Generation(), chunks, err), asked)
 		return err
 	}), nil
-}
-
-// GenerateBatch is passed on and not recorded yet.
-func (r *Recorder) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
-	return r.inner.GenerateBatch(ctx, req)
 }
 
 // begin counts an exchange in; ok is false when the recorder is closed.
@@ -187,9 +183,9 @@ func recordChunk(c backend.Chunk, started time.Time) chunk {
 	return r
 }
 
-// offset is the time from started to t in microseconds, 0 when there is no t.
+// offset is the time from started to t in microseconds, 0 when one of them is not known.
 func offset(t, started time.Time) int64 {
-	if t.IsZero() {
+	if t.IsZero() || started.IsZero() {
 		return 0
 	}
 	return max(0, min(t.Sub(started).Microseconds(), maxOffset))
@@ -198,7 +194,7 @@ func offset(t, started time.Time) int64 {
 func recordGeneration(g backend.Generation) generation {
 	r := generation{
 		Provider: g.Provider, Model: g.Model, ResponseModel: g.ResponseModel, ResponseID: g.ResponseID, RequestID: g.RequestID,
-		Fingerprint: g.SystemFingerprint, ServiceTier: g.ServiceTier,
+		Fingerprint: g.SystemFingerprint, ServiceTier: g.ServiceTier, Deployment: g.Deployment, Cost: optional(g.Cost.USD, g.Cost.Reported),
 		FinishReasons: g.FinishReasons.Slice(), Usage: recordUsage(g.Usage), Streaming: g.Streaming,
 		ServerAddress: g.ServerAddress, ServerPort: g.ServerPort, InProcess: g.InProcess,
 		Ended: offset(g.Ended, g.Started),
@@ -211,11 +207,11 @@ func recordGeneration(g backend.Generation) generation {
 	return r
 }
 
-// record completes e and writes it.
-func (r *Recorder) record(ctx context.Context, e *exchange, req backend.Request) {
+// record completes e with the request, which it asks for with the backend's own model, and writes it.
+func (r *Recorder) record(ctx context.Context, e *exchange, asked func(model string) (request, error)) {
 	info := r.describe(ctx, e.Generation)
 	var err error
-	e.Request, err = recordRequest(req, cmp.Or(info.Model, e.Generation.Model))
+	e.Request, err = asked(cmp.Or(info.Model, e.Generation.Model))
 	var line []byte
 	if err == nil {
 		line, err = encodeLine(e)

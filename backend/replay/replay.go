@@ -94,13 +94,14 @@ type Exchange struct {
 	Line     int    // in the file, from 1
 	Model    string // the model asked for
 	Messages int    // how many messages the request had
+	Prompts  int    // how many prompts a batch had
 }
 
 // Unused returns the exchanges that were not replayed yet, in the order in which they were recorded.
 func (b *Backend) Unused() []Exchange {
 	var list []Exchange
 	for _, e := range b.left() {
-		list = append(list, Exchange{Line: e.line, Model: e.Request.Model, Messages: len(e.Request.Messages)})
+		list = append(list, Exchange{Line: e.line, Model: e.Request.Model, Messages: len(e.Request.Messages), Prompts: len(e.Request.Prompts)})
 	}
 	return list
 }
@@ -120,23 +121,26 @@ func (b *Backend) left() []*exchange {
 // Generate replays the first exchange not yet replayed that asked for the same as req. When there is none, the error is
 // an *[backend.Error] with [CodeUnexpected] whose remedy says where req differs from the nearest recorded request.
 func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.Output, error) {
-	asked, err := recordRequest(req, b.header.Model)
+	e, err := b.find(recordRequest(req, b.header.Model))
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, req, e)
+}
+
+// find takes the exchange that answers a request. Err is that of recording the request.
+func (b *Backend) find(asked request, err error) (*exchange, error) {
 	if err == nil {
 		var id [32]byte
 		if id, err = asked.identity(); err == nil {
 			if e := b.take(id); e != nil {
-				return b.start(ctx, req, e)
+				return e, nil
 			}
 			return nil, b.unexpected(&asked, id)
 		}
 	}
 	return nil, &backend.Error{Provider: b.header.Provider, Op: "replay", Code: backend.CodeConfiguration,
 		Remedy: "an option of the request cannot be encoded as JSON", Err: err}
-}
-
-// GenerateBatch is not there yet.
-func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
-	return backend.BatchReply{}, backend.NoBatch(b.header.Provider)
 }
 
 func (b *Backend) take(id [32]byte) *exchange {
@@ -154,24 +158,32 @@ func (b *Backend) start(ctx context.Context, req backend.Request, e *exchange) (
 	if e.Refused {
 		return nil, e.Error.err(b.header.Provider)
 	}
-	g := e.Generation
 	started := time.Now()
-	sent, stream := g.Sent.values(), g.Streaming || req.Options.Stream()
-	if stream {
+	out := b.generation(e.Generation, started, req.Options.Stream())
+	p := player{exchange: e, timing: b.timing, started: started, provider: b.header.Provider}
+	return backend.Start(ctx, req, out, p.play), nil
+}
+
+// generation returns recorded metadata as that of a generation that starts now.
+func (b *Backend) generation(g generation, started time.Time, stream bool) backend.Generation {
+	sent := g.Sent.values()
+	if stream = stream || g.Streaming; stream {
 		sent = sent.WithStream(true)
 	}
 	out := backend.Generation{
 		Provider: g.Provider, Model: g.Model, ResponseModel: g.ResponseModel, ResponseID: g.ResponseID, RequestID: g.RequestID,
-		SystemFingerprint: g.Fingerprint, ServiceTier: g.ServiceTier,
+		SystemFingerprint: g.Fingerprint, ServiceTier: g.ServiceTier, Deployment: g.Deployment,
 		FinishReasons: content.ListOf(g.FinishReasons...), Usage: g.Usage.usage(), Sent: sent, Streaming: stream,
 		ServerAddress: g.ServerAddress, ServerPort: g.ServerPort, InProcess: g.InProcess, Started: started,
+	}
+	if g.Cost != nil {
+		out.Cost = backend.Cost{USD: *g.Cost, Reported: true}
 	}
 	for _, r := range g.Retries {
 		out.Retries = out.Retries.Append(backend.Retry{At: started.Add(b.timing.scale(r.At)), Delay: b.timing.scale(r.Delay),
 			Status: r.Status, Reason: r.Reason})
 	}
-	p := player{exchange: e, timing: b.timing, started: started, provider: b.header.Provider}
-	return backend.Start(ctx, req, out, p.play), nil
+	return out
 }
 
 // player replays one exchange.

@@ -18,6 +18,8 @@ type request struct {
 	Options  options   `json:"options,omitzero"`
 	Format   *format   `json:"format,omitzero"`
 	Tools    []tool    `json:"tools,omitempty"`
+	// Prompts are those of a batch, which has no messages.
+	Prompts []string `json:"prompts,omitempty"`
 }
 
 type message struct {

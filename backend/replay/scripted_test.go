@@ -142,6 +142,32 @@ func open(t *testing.T, file *bytes.Buffer, opts ...replay.Option) *replay.Backe
 	return b
 }
 
-func (s *scripted) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
-	return backend.BatchReply{}, backend.NoBatch("scripted")
+// GenerateBatch plays one script for each prompt: its texts, and its error as the item's. A refusal is the batch's.
+func (s *scripted) GenerateBatch(_ context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
+	reply := backend.BatchReply{Generation: backend.Generation{Provider: s.info.Provider, Model: s.info.Model, Sent: req.Options,
+		Started: time.Now(), Deployment: "d1", Cost: backend.Cost{Reported: true, USD: 0.25}}}
+	for range req.Prompts.Len() {
+		s.mu.Lock()
+		next := s.scripts[0]
+		if len(s.scripts) > 1 {
+			s.scripts = s.scripts[1:]
+		}
+		s.mu.Unlock()
+		if next.refuse != nil {
+			return reply, next.refuse
+		}
+		it := backend.BatchItem{Err: next.err, Usage: content.Usage{InputTokens: 2, OutputTokens: 1}}
+		for _, step := range next.steps {
+			time.Sleep(step.wait)
+			it.Text += step.text
+		}
+		if it.Err == nil {
+			it.FinishReason = "stop"
+			reply.Generation.FinishReasons = reply.Generation.FinishReasons.Append("stop")
+		}
+		reply.Generation.Usage = reply.Generation.Usage.Add(it.Usage)
+		reply.Items = reply.Items.Append(it)
+	}
+	reply.Generation.Ended = time.Now()
+	return reply, nil
 }
