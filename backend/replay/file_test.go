@@ -237,6 +237,7 @@ func FuzzNew(f *testing.F) {
 	f.Add([]byte(goodHeader + "\n\n" + goodExchange[:40]))
 	f.Add([]byte(goodHeader + "\n" + `{"index":0,"request":{"model":"m","messages":[{"role":"user","parts":[{"type":"image","data":"AA=="}]}],"options":{"seed":9223372036854775807,"extra":{"a":{"b":1,"b":2}}},"format":{"name":"n","schema":{}},"tools":[{"name":"t","parameters":true}]},"refused":true,"error":{"kind":"backend","cause":"io_timeout"}}` + "\n"))
 	f.Add([]byte(`{"format":"mellea-recording","version":3}`))
+	f.Add([]byte(goodHeader + "\n" + `{"index":0,"request":{"model":"m","messages":[],"prompts":["a","b"]},"items":[{"text":"x","finish_reason":"stop"},{"error":{"kind":"other"}}],"generation":{"deployment":"d","cost_usd":0.1}}` + "\n"))
 	f.Add([]byte("not one"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		b, err := replay.New(bytes.NewReader(file))
