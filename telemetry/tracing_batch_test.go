@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,9 +60,7 @@ func TestBatch(t *testing.T) {
 			}
 			want := map[string]any{}
 			for _, m := range []map[string]any{common, tt.want} {
-				for k, v := range m {
-					want[k] = v
-				}
+				maps.Copy(want, m)
 			}
 			if diff := cmp.Diff(got.Attributes, want); diff != "" {
 				t.Errorf("attributes (-got +want):\n%s", diff)
