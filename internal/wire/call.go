@@ -47,6 +47,10 @@ type Call struct {
 	// replacing one of the same name. It must not keep the function.
 	SetHeaders func(set func(key, value string))
 
+	// Secrets are words of this call that never appear in the text of an error, whoever repeats them: a token that
+	// SetHeaders sets, a key in the body. Header values of the Config are kept out anyway.
+	Secrets []string `json:"-"`
+
 	// OnRetry, if not nil, is told of each retry before its delay begins.
 	OnRetry func(Retry)
 }

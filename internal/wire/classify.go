@@ -14,7 +14,7 @@ import (
 )
 
 // sendError gives a failure of RoundTrip its type. The reply had not begun.
-func (c *Client) sendError(u *url.URL, err error) error {
+func (c *Client) sendError(u *url.URL, err error, secrets []string) error {
 	e := &TransportError{Op: "round trip", Target: targetOf(u), Err: err}
 	host := u.Host
 	var (
@@ -65,7 +65,7 @@ func (c *Client) sendError(u *url.URL, err error) error {
 	case errors.As(err, &errno):
 		e.Reason = errno.Error()
 	default:
-		e.Reason = c.scrub(err.Error())
+		e.Reason = c.scrub(err.Error(), secrets)
 	}
 	return e
 }

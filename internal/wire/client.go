@@ -43,7 +43,7 @@ func (c *Client) Do(ctx context.Context, call Call) (*Response, error) {
 }
 
 func (c *Client) newResponse(ctx context.Context, call *Call) *Response {
-	r := &Response{client: c, method: call.method(), idle: call.ReadIdle, limit: c.maxBody}
+	r := &Response{client: c, method: call.method(), idle: call.ReadIdle, limit: c.maxBody, secrets: call.Secrets}
 	if r.idle == 0 {
 		r.idle = c.readIdle
 	}
@@ -90,7 +90,7 @@ func (c *Client) send(r *Response, call *Call, u *url.URL) (*http.Response, erro
 		if r.ctx.Err() != nil {
 			return nil, r.cause()
 		}
-		return nil, c.sendError(u, err)
+		return nil, c.sendError(u, err, call.Secrets)
 	}
 	if res == nil {
 		return nil, &ProtocolError{Target: targetOf(u), Reason: "the transport returned neither a reply nor an error"}
@@ -144,9 +144,10 @@ func (r *Response) statusError() error {
 // sign adds to e where it came from, and removes the client's own secrets a server may have echoed.
 func (r *Response) sign(e *StatusError) {
 	e.Method, e.Target = r.method, r.Target()
-	e.Message = r.client.scrub(e.Message)
-	e.Code = r.client.scrub(e.Code)
-	e.RequestID = r.client.scrub(e.RequestID)
+	e.Message = r.client.scrub(e.Message, r.secrets)
+	e.Code = r.client.scrub(e.Code, r.secrets)
+	e.RequestID = r.client.scrub(e.RequestID, r.secrets)
+	e.Trace = r.client.scrub(e.Trace, r.secrets)
 }
 
 func isRedirect(status int) bool {

@@ -25,6 +25,7 @@ type StatusError struct {
 	Message     string        // the server's text, at most 4 KiB: it may quote the prompt, so Error leaves it out
 	RetryAfter  time.Duration // the wait the server asked for; 0 when it asked for none
 	RequestID   string        // as [Response.RequestID]
+	Trace       string        // the id of the failure in the body, of servers that have one apart from the RequestID
 	ContentType string        // media type of the reply
 	Method      string
 	Target      string // scheme://host/path of the call
@@ -152,12 +153,14 @@ var (
 	urlQuery = regexp.MustCompile(`(://[^\s"'?]*)\?[^\s"']*`)
 )
 
-// scrub removes the client's secrets, and whatever looks like user-info or a query, from text that others
-// composed. It runs on the way of an error only.
-func (c *Client) scrub(text string) string {
-	for _, s := range c.secret.words {
-		if len(s) >= 4 { // a shorter one is no secret and would riddle the text
-			text = strings.ReplaceAll(text, s, "***")
+// scrub removes the client's secrets, more of a call's, and whatever looks like user-info or a query, from text that
+// others composed. It runs on the way of an error only.
+func (c *Client) scrub(text string, more []string) string {
+	for _, words := range [...][]string{more, c.secret.words} {
+		for _, s := range words {
+			if len(s) >= 4 { // a shorter one is no secret and would riddle the text
+				text = strings.ReplaceAll(text, s, "***")
+			}
 		}
 	}
 	text = userInfo.ReplaceAllString(text, "//***@")

@@ -356,3 +356,56 @@ func TestResponsePrintsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// Secrets of one call are kept out of what anybody repeats of them.
+func TestSecretsOfACall(t *testing.T) {
+	t.Parallel()
+	const word = "token-of-this-call"
+	echo := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", word)
+		if r.URL.Path == "/v1/stream" {
+			io.WriteString(w, `data: {"error":{"message":"`+word+`","code":"`+word+`"},"trace":"`+word+`"}`+"\n\n")
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"errors":[{"code":"`+word+`","message":"not with `+word+`"}],"trace":"`+word+`"}`)
+	})
+	call := wire.Call{Path: "/chat", Body: []byte(`{}`), Secrets: []string{word},
+		SetHeaders: func(set func(key, value string)) { set("Authorization", "Bearer "+word) }}
+	check := func(t *testing.T, err error) {
+		t.Helper()
+		text := err.Error()
+		if e, ok := errors.AsType[*wire.StatusError](err); ok {
+			text = strings.Join([]string{text, e.Message, e.Code, e.RequestID, e.Trace}, " ")
+		}
+		if strings.Contains(text, word) || !strings.Contains(text, "***") {
+			t.Errorf("got %q, want the secret masked", text)
+		}
+	}
+	t.Run("a status", func(t *testing.T) {
+		t.Parallel()
+		_, err := newClient(t, wire.Config{BaseURL: echo.URL + "/v1"}).Do(t.Context(), call)
+		check(t, err)
+	})
+	t.Run("an error in a stream", func(t *testing.T) {
+		t.Parallel()
+		call := call
+		call.Path, call.Stream = "/stream", true
+		r, err := newClient(t, wire.Config{BaseURL: echo.URL + "/v1"}).Do(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		event, err := r.SSE().Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, r.StreamError(event.Data))
+	})
+	t.Run("a transport", func(t *testing.T) {
+		t.Parallel()
+		own := roundTripper(func(r *http.Request) (*http.Response, error) { return nil, fmt.Errorf("no cassette for %v", r.Header) })
+		_, err := newClient(t, wire.Config{BaseURL: echo.URL, Transport: own}).Do(t.Context(), call)
+		check(t, err)
+	})
+}

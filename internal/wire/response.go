@@ -38,6 +38,7 @@ type Response struct {
 	watchdog watchdog
 	idle     time.Duration
 	limit    int64
+	secrets  []string
 
 	res    *http.Response // nil between tries and after Close
 	read   int64

@@ -46,7 +46,7 @@ func ParseStatusError(status int, h http.Header, body []byte, now time.Time) *St
 	}
 	e.Message = clip(e.Message, maxErrorMessage)
 	e.Code = clip(e.Code, maxErrorCode)
-	e.RequestID = clip(e.RequestID, maxErrorCode)
+	e.RequestID, e.Trace = clip(e.RequestID, maxErrorCode), clip(e.Trace, maxErrorCode)
 	return e
 }
 
@@ -75,7 +75,13 @@ func (e *StatusError) fill(doc any, depth int) {
 		}
 		setIfEmpty(&e.Code, codeOf(v))
 		if trace, ok := v["trace"].(string); ok {
+			setIfEmpty(&e.Trace, trace)
 			setIfEmpty(&e.RequestID, trace)
+		}
+		if about, ok := v["context"].(map[string]any); ok { // IBM Cloud IAM
+			if id, ok := about["requestId"].(string); ok {
+				setIfEmpty(&e.RequestID, id)
+			}
 		}
 	}
 }
@@ -89,7 +95,8 @@ func parseStreamError(status int, h http.Header, data []byte) *StatusError {
 	}
 	e := &StatusError{Status: status, RequestID: requestID(h), ContentType: mediaType(h)}
 	e.fill(doc, 0)
-	e.Message, e.Code, e.RequestID = clip(e.Message, maxErrorMessage), clip(e.Code, maxErrorCode), clip(e.RequestID, maxErrorCode)
+	e.Message, e.Code = clip(e.Message, maxErrorMessage), clip(e.Code, maxErrorCode)
+	e.RequestID, e.Trace = clip(e.RequestID, maxErrorCode), clip(e.Trace, maxErrorCode)
 	return e
 }
 
