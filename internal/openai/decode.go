@@ -48,6 +48,11 @@ func (d *Decoder) top(name []byte) (err error) {
 		d.ev.ID, err = d.repeated("id", &d.id)
 	case `"model"`:
 		d.ev.Model, err = d.repeated("model", &d.model)
+	case `"model_id"`: // watsonx.ai, which may have both, with one value
+		if d.ev.Model != "" {
+			return s.skip()
+		}
+		d.ev.Model, err = d.repeated("model_id", &d.model)
 	case `"system_fingerprint"`:
 		d.ev.Fingerprint, err = d.repeated("system_fingerprint", &d.fingerprint)
 	case `"service_tier"`:
@@ -60,9 +65,14 @@ func (d *Decoder) top(name []byte) (err error) {
 		err = s.array("choices", d.choice)
 	case `"usage"`:
 		err = d.usage()
-	case `"error"`:
-		d.ev.HasError = s.dec.PeekKind() != 'n'
+	case `"error"`, `"errors"`:
+		d.ev.HasError = d.ev.HasError || s.dec.PeekKind() != 'n'
 		err = s.skip()
+	case `"moderations"`: // watsonx.ai: findings by the name of the detector
+		err = s.object("moderations", func([]byte) error {
+			d.ev.Moderated = true
+			return s.skip()
+		})
 	default:
 		err = s.skip()
 	}

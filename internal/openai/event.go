@@ -27,6 +27,9 @@ type Event struct {
 	Usage    content.Usage
 	HasUsage bool
 
+	// Moderated says that a moderation of the provider found something in the request or the reply.
+	Moderated bool
+
 	// HasError says that the document is an error the server sent instead of, or in the middle of, a reply.
 	HasError bool
 }

@@ -17,11 +17,12 @@ func nextID(n *int) string {
 	return "call_" + strconv.Itoa(*n)
 }
 
-func appendMessages(dst []byte, ms content.Messages) (_ []byte, err error) {
+// AppendMessages appends the messages, separated by commas, as members of an array. The error is a *[ValueError].
+func AppendMessages(dst []byte, ms content.Messages, style Style) (_ []byte, err error) {
 	var ids unnamedIDs
 	start := len(dst)
 	for _, m := range ms.All() {
-		if dst, err = appendMessage(dst, start, m, &ids); err != nil {
+		if dst, err = appendMessage(dst, start, m, &ids, style); err != nil {
 			return dst, err
 		}
 	}
@@ -36,7 +37,7 @@ func open(dst []byte, start int, role content.Role) []byte {
 	return appendString(append(dst, `{"role":`...), role)
 }
 
-func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs) (_ []byte, err error) {
+func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs, style Style) (_ []byte, err error) {
 	if m.PlainText() {
 		dst = open(dst, start, m.Role())
 		dst = appendString(append(dst, `,"content":`...), m.Text())
@@ -74,7 +75,7 @@ func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs) (_
 		dst = appendString(dst, m.Text())
 	}
 	if calls > 0 {
-		dst = appendCalls(dst, m, ids)
+		dst = appendCalls(dst, m, ids, style)
 	}
 	return append(dst, '}'), nil
 }
@@ -100,8 +101,8 @@ func appendResults(dst []byte, start int, m content.Message, ids *unnamedIDs) []
 
 // appendCalls appends the tool calls of a turn and, before them, the reasoning that led to them. Models need that to go
 // on where they stopped; the reasoning of other turns is not sent back, which providers advise against.
-func appendCalls(dst []byte, m content.Message, ids *unnamedIDs) []byte {
-	if r := m.Reasoning(); r != "" {
+func appendCalls(dst []byte, m content.Message, ids *unnamedIDs, style Style) []byte {
+	if r := m.Reasoning(); r != "" && !style.NoReasoning {
 		dst = appendString(appendName(dst, "reasoning_content"), r)
 	}
 	dst = append(dst, `,"tool_calls":[`...)

@@ -17,6 +17,8 @@ type Style struct {
 	// EnableThinking sends "on" and "off" as chat_template_kwargs.enable_thinking, as vLLM, SGLang and llama.cpp take
 	// it, instead of as a reasoning effort.
 	EnableThinking bool
+	// NoReasoning leaves out the reasoning of turns that called tools, for servers that refuse what they do not know.
+	NoReasoning bool
 }
 
 // AppendRequest appends the request as JSON. Its options must have been resolved to one layer; the model is theirs, and
@@ -30,7 +32,7 @@ func AppendRequest(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	dst = append(dst, `{"model":`...)
 	dst = appendString(dst, o.Model())
 	dst = append(dst, `,"messages":[`...)
-	dst, err := appendMessages(dst, r.Messages)
+	dst, err := AppendMessages(dst, r.Messages, style)
 	if err != nil {
 		return dst, err
 	}
@@ -38,18 +40,20 @@ func AppendRequest(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	if o.Stream() {
 		dst = append(dst, `,"stream":true`...)
 	}
-	if dst, err = appendParameters(dst, o, style); err != nil {
+	if dst, err = AppendParameters(dst, o, style); err != nil {
 		return dst, err
 	}
-	dst = appendTools(dst, r.Tools)
-	dst = appendFormat(dst, r.Format)
+	dst = AppendTools(dst, r.Tools)
+	dst = AppendFormat(dst, r.Format)
 	if dst, err = appendExtras(dst, r, style); err != nil {
 		return dst, err
 	}
 	return append(dst, '}'), nil
 }
 
-func appendParameters(dst []byte, o backend.Options, style Style) (_ []byte, err error) {
+// AppendParameters appends the neutral options of o, which has one layer, as members that follow others. The error is a
+// *[ValueError].
+func AppendParameters(dst []byte, o backend.Options, style Style) (_ []byte, err error) {
 	if n, ok := o.MaxTokens(); ok {
 		dst = appendIntMember(dst, style.maxTokens(), int64(n))
 	}
@@ -111,7 +115,8 @@ func (s Style) effort(thinking string) string {
 	return thinking
 }
 
-func appendTools(dst []byte, tools content.List[content.ToolSpec]) []byte {
+// AppendTools appends the member "tools" after others, and nothing when there are none.
+func AppendTools(dst []byte, tools content.List[content.ToolSpec]) []byte {
 	if tools.Len() == 0 {
 		return dst
 	}
@@ -133,7 +138,8 @@ func appendTools(dst []byte, tools content.List[content.ToolSpec]) []byte {
 	return append(dst, ']')
 }
 
-func appendFormat(dst []byte, f schema.Schema) []byte {
+// AppendFormat appends the member "response_format" after others, and nothing for the zero Schema.
+func AppendFormat(dst []byte, f schema.Schema) []byte {
 	if f.IsZero() {
 		return dst
 	}
