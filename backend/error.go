@@ -39,6 +39,7 @@ const (
 	CodeUnsupported     = "unsupported"      // the provider cannot do what was asked
 	CodeUnreachable     = "unreachable"      // no connection
 	CodeRedirect        = "redirect"         // the server points elsewhere
+	CodeAuthentication  = "authentication"   // whoever checks keys for the server does not accept this one
 	CodePanic           = "panic"            // the backend panicked
 )
 

@@ -71,7 +71,7 @@ func classifyBackend(e *backend.Error) Category {
 	switch {
 	case isContentPolicy(code):
 		return ContentPolicy
-	case e.Status == 401, e.Status == 403:
+	case e.Status == 401, e.Status == 403, code == backend.CodeAuthentication:
 		return Auth
 	case e.Status == 408, e.Status == 504:
 		return Timeout

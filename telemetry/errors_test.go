@@ -61,6 +61,7 @@ func TestClassifyError(t *testing.T) {
 		{code(backend.CodeUnsupported), telemetry.InvalidRequest, "unsupported"},
 		{code(backend.CodeRedirect), telemetry.InvalidRequest, "redirect"},
 		{code(backend.CodePanic), telemetry.Unknown, "panic"},
+		{&backend.Error{Code: backend.CodeAuthentication, Status: 400}, telemetry.Auth, "authentication"},
 		{&backend.Error{Code: "timeout", Err: context.DeadlineExceeded}, telemetry.Timeout, "timeout"},
 		{&backend.Error{Code: backend.CodeUnreachable, Err: &url.Error{Op: "Post", Err: timeout{}}}, telemetry.Timeout, "unreachable"},
 		{&backend.Error{}, telemetry.Unknown, "*backend.Error"},
