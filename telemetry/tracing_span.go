@@ -106,13 +106,14 @@ type placement struct {
 	ctx     context.Context // its current span becomes the parent
 	began   time.Time       // when the operation did, for hook and so for everybody
 	link    trace.SpanContext
+	origin  trace.SpanContext // with NewTrace: the span to link to in place of being its child
 	foreign bool
 	parent  *operation
 }
 
 // here places an operation beneath whatever is current in ctx.
 func (t *tracer) here(ctx context.Context) placement {
-	p := placement{ctx: ctx, parent: t.within(ctx)}
+	p := placement{ctx: ctx, parent: t.within(ctx), origin: originOf(ctx)}
 	p.began, _ = hook.Started(ctx)
 	return p
 }
@@ -130,7 +131,7 @@ func (t *tracer) place(ctx context.Context, ref hookpoint.SessionRef) placement 
 		return p
 	}
 	session := t.within(ref.Scope())
-	if t.sessions == Nest && session != nil && session.session == ref.ID &&
+	if t.sessions == Nest && session != nil && session.session == ref.ID && !p.origin.IsValid() &&
 		(!current.IsValid() || same(current, trace.SpanContextFromContext(ref.Start()))) {
 		p.ctx, p.parent = trace.ContextWithSpan(ctx, session.span), session
 		return p
@@ -158,6 +159,9 @@ func (t *tracer) open(p placement, in trace.Tracer, f family, session, name stri
 	}
 	if p.link.IsValid() {
 		s.start = append(s.start, trace.WithLinks(trace.Link{SpanContext: p.link}))
+	}
+	if p.origin.IsValid() {
+		s.start = append(s.start, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: p.origin}))
 	}
 	o.Context, o.span = in.Start(p.ctx, name, s.start...) //nolint:spancheck // end ends it
 	return o

@@ -25,12 +25,14 @@ func checkOutput(name string) error {
 
 // report is what --output json prints.
 type jsonResult struct {
-	Text     string        `json:"text"`
-	Success  bool          `json:"success"`
-	Attempts []jsonAttempt `json:"attempts"`
-	Usage    jsonUsage     `json:"usage"`
-	Model    string        `json:"model"`
-	TraceID  string        `json:"trace_id"`
+	Text string `json:"text"`
+	// Value is the document that --schema asked for, absent when the reply is none.
+	Value    json.RawMessage `json:"value,omitempty"`
+	Success  bool            `json:"success"`
+	Attempts []jsonAttempt   `json:"attempts"`
+	Usage    jsonUsage       `json:"usage"`
+	Model    string          `json:"model"`
+	TraceID  string          `json:"trace_id"`
 }
 
 type jsonAttempt struct {
@@ -64,6 +66,9 @@ func (a *app) print(ctx context.Context, p plan, show *progress, model string, r
 		return nil // it is there already
 	}
 	text := res.Text()
+	if doc := document(text); p.demands.schema != "" && doc != nil {
+		text = string(doc)
+	}
 	if a.Stdout.Terminal {
 		text = escape(text)
 	}
@@ -78,6 +83,9 @@ func (a *app) print(ctx context.Context, p plan, show *progress, model string, r
 
 func (a *app) result(ctx context.Context, p plan, model string, res *mellea.Result[string], success bool) jsonResult {
 	out := jsonResult{Text: res.Text(), Success: success, Usage: usage(res.Usage), Model: model, TraceID: traceID(ctx)}
+	if p.demands.schema != "" && success {
+		out.Value = document(out.Text)
+	}
 	for _, at := range res.Attempts {
 		reqs := make([]jsonRequirement, 0, at.Results.Len())
 		for i, r := range at.Results.All() {
@@ -114,10 +122,9 @@ func (a *app) printJSON(v any) error {
 func (a *app) progress(p plan) *progress {
 	show := &progress{out: a.Stderr, style: a.style(a.Stderr), live: a.Stderr.Terminal, transients: a.Stderr.Terminal,
 		name: func(i int, r hookpoint.RequirementStart) string { return p.demands.name(i, r.Requirement) }}
-	demanding := len(p.demands.all) > 0
 	switch {
 	case !p.stream:
-	case !demanding && p.output == "text":
+	case !p.demanding && p.output == "text":
 		show.deltas = shown(a.Stdout)
 	case a.Stderr.Terminal:
 		show.deltas, show.watched = shown(a.Stderr), true

@@ -19,7 +19,10 @@ type demand struct {
 }
 
 // demands collects --require and --check flags in the order in which they are given.
-type demands struct{ all []demand }
+type demands struct {
+	all    []demand
+	schema string // the file of --schema, whose requirement comes last
+}
 
 // demandFlag is one of the two flags that add to the same list.
 type demandFlag struct {
@@ -75,6 +78,9 @@ func specError(err error) error {
 func (d *demands) name(i int, r requirement.Requirement) string {
 	if i < len(d.all) {
 		return d.all[i].text
+	}
+	if i == len(d.all) && d.schema != "" {
+		return "schema:" + d.schema
 	}
 	return label(r)
 }

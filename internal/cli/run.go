@@ -12,6 +12,8 @@ import (
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/schema"
 )
 
 // maxInput bounds what is read from standard input, in bytes.
@@ -29,6 +31,7 @@ type runFlags struct {
 	budgetGiven  bool
 	stream       bool
 	options      []string
+	images       []string
 	timeout      time.Duration
 	output       string
 }
@@ -48,6 +51,10 @@ argument, and anything with --var, is a template: {{name}} stands for --var name
 Checks are judged by code: max-words:N, min-words:N, contains:TEXT, excludes:TEXT, regex:PATTERN,
 one-of:A|B, json, schema:FILE. Requirements are shown to the model and judged by the model.
 
+With --schema the reply is JSON that a JSON Schema describes: the model is held to it as far as the
+provider can, and a reply that does not match is repaired like one that fails a check. --output json
+then has the document as "value".
+
 Options have names that work with every provider: temperature, max-tokens, seed, top-p, top-k, stop,
 frequency-penalty, presence-penalty, context-window, thinking, stream-timeout. Any other name goes to
 the provider as it is.`,
@@ -56,6 +63,8 @@ the provider as it is.`,
   mellea run - --system "Summarise" --budget 5 --check max-words:50 < report.txt
   mellea run "Write a haiku" --stream --option temperature=0.2 --option seed=7
   mellea run "List two primes as JSON" --check json --output json
+  mellea run "Who wrote Faust, and when?" --schema author.json
+  mellea run "What is in this picture?" --image photo.jpg --model llava
   mellea run "Name a colour" --backend openai --base-url http://localhost:8000/v1 --model qwen3
   mellea run "Name a colour" --record colour.jsonl && mellea run "Name a colour" --replay colour.jsonl`,
 		Args:        onePrompt,
@@ -73,6 +82,8 @@ the provider as it is.`,
 	fs.StringVar(&f.conversation, "conversation", "", "`id` of the conversation, for traces")
 	fs.Var(demandFlag{list: &f.demands}, "require", "requirement that is shown to the model and judged by it (repeat)")
 	fs.Var(demandFlag{list: &f.demands, code: true}, "check", "check by code, such as max-words:50 (repeat)")
+	fs.StringVar(&f.demands.schema, "schema", "", "JSON Schema of the reply, in `file`")
+	fs.StringArrayVar(&f.images, "image", nil, "picture in `file`: PNG, JPEG, GIF or WebP (repeat)")
 	fs.StringVar(&f.strategy, "strategy", "", "`name`: none, reject, repair or multi-turn; by default repair when there are requirements")
 	fs.IntVar(&f.budget, "budget", mellea.DefaultBudget, "generations in total, at most `N`")
 	fs.BoolVar(&f.stream, "stream", false, "print the reply as it arrives; with requirements, the attempts on a terminal")
@@ -109,10 +120,13 @@ func onePrompt(_ *cobra.Command, args []string) error {
 type plan struct {
 	runFlags
 
-	prompt  string
-	start   []mellea.StartOption
-	call    []mellea.CallOption
-	sampled bool
+	prompt string
+	start  []mellea.StartOption
+	call   []mellea.CallOption
+	media  []content.Part
+	format schema.Schema // of the reply; zero for none
+	// demanding says that there is something that the reply must meet.
+	demanding bool
 }
 
 // plan checks the flags. It asks no server; it reads standard input last.
@@ -142,13 +156,24 @@ func (a *app) plan(ctx context.Context, f runFlags, prompt string) (plan, error)
 		return p, err
 	}
 	p.call = append(p.call, mellea.Options(options)) // the reply's own: a judge is not to be cut short by them
-	s, err := strategy(f.strategy, f.budget, f.budgetGiven, len(f.demands.all) > 0)
+	p.demanding = len(f.demands.all) > 0 || f.demands.schema != ""
+	if f.demands.schema != "" {
+		if p.format, err = readSchema(f.demands.schema); err != nil {
+			return p, err
+		}
+	}
+	s, err := strategy(f.strategy, f.budget, f.budgetGiven, p.demanding)
 	if err != nil {
 		return p, err
 	}
 	if s != nil {
-		p.sampled = true
 		p.call = append(p.call, mellea.Strategy(s))
+	}
+	if p.media, err = readImages(f.images); err != nil {
+		return p, err
+	}
+	if len(p.media) > 0 {
+		p.call = append(p.call, mellea.Media(p.media...))
 	}
 	vars, err := parseVars(f.vars)
 	if err != nil {
@@ -238,8 +263,12 @@ func (a *app) execute(ctx context.Context, b backend.Backend, p plan) error {
 		return err
 	}
 	model := cmp.Or(p.server.model, info.Model)
+	if err := seesImages(p.media, info, model); err != nil {
+		return err
+	}
 	a.introduce(info, model)
 
+	p.call = append(p.call, formatted(p.format, info)...)
 	show := a.progress(p)
 	p.start = append(p.start, mellea.WithHooks(append(a.hooks(), show)...))
 	s, err := mellea.Start(ctx, b, p.start...)
