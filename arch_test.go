@@ -23,7 +23,7 @@ const module = "github.com/mellea-go/mellea"
 // The layers of the module, lowest first. A package may import what its row allows and nothing else of the module.
 var (
 	layer0 = []string{"content", "schema", "hook", "internal/wire"}
-	layer1 = []string{"backend", "history"}
+	layer1 = []string{"backend", "history", "tool"}
 	layer2 = []string{"component", "internal/openai"}
 	layer3 = []string{"requirement"}
 	layer4 = []string{"sampling"}
@@ -47,8 +47,9 @@ var architecture = []struct {
 	{"hook", nil, nil},
 	{"internal/wire", nil, []string{jsonModule}},
 
-	{"backend", []string{"content", "schema"}, nil},
+	{"backend", []string{"content", "schema", "tool"}, nil},
 	{"history", []string{"content", "schema"}, nil},
+	{"tool", []string{"content", "schema"}, []string{schemaModule}},
 
 	{"component", slices.Concat(layer0, layer1), nil},
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Output is a running generation. A goroutine it owns appends what arrives; any number of readers follow, each at its
@@ -22,6 +23,7 @@ import (
 // by [Output.Cancel]. All methods are safe for concurrent use.
 type Output struct {
 	lifecycle Lifecycle
+	origin    context.Context // that of the generation
 	cancel    context.CancelCauseFunc
 	done      chan struct{}
 
@@ -61,7 +63,7 @@ type chunkRef struct {
 // beforehand; produce adds the rest through the Writer. The error that produce returns ends the output; when ctx is
 // done or the output was cancelled, its cause takes the place of that error. A panic of produce becomes an *[Error].
 func Start(ctx context.Context, req Request, g Generation, produce func(context.Context, *Writer) error) *Output {
-	o := &Output{lifecycle: req.lifecycle, done: make(chan struct{}), gen: g, hidden: req.hold, holding: req.hold}
+	o := &Output{lifecycle: req.lifecycle, origin: ctx, done: make(chan struct{}), gen: g, hidden: req.hold, holding: req.hold}
 	o.writer.o = o
 	if o.gen.Started.IsZero() {
 		o.gen.Started = time.Now()
@@ -283,13 +285,19 @@ func (o *Output) Text(ctx context.Context) (string, error) {
 	return r.Message.Text(), err
 }
 
-// ToolCalls iterates over the calls that the reply asks for. It yields nothing before [Output.Done] closes.
-func (o *Output) ToolCalls() iter.Seq[content.ToolCall] {
-	return func(yield func(content.ToolCall) bool) {
+// ToolCalls iterates over the calls that the reply asks for, each with the context of the generation as its Origin. It
+// yields nothing before [Output.Done] closes.
+func (o *Output) ToolCalls() iter.Seq[tool.Call] {
+	return func(yield func(tool.Call) bool) {
 		select {
 		case <-o.done:
-			o.reply.Message.ToolCalls()(yield)
 		default:
+			return
+		}
+		for c := range o.reply.Message.ToolCalls() {
+			if !yield(tool.Call{ToolCall: c, Origin: o.origin}) {
+				return
+			}
 		}
 	}
 }

@@ -384,7 +384,14 @@ func TestOutputToolCalls(t *testing.T) {
 			t.Errorf("got error %v, want %s for a call out of range", err, backend.CodeInvalidResponse)
 		}
 		want := []content.ToolCall{{ID: "a", Name: "f"}, {ID: "b", Name: "g", Arguments: "{}"}}
-		if diff := cmp.Diff(slices.Collect(out.ToolCalls()), want); diff != "" {
+		var got []content.ToolCall
+		for call := range out.ToolCalls() {
+			got = append(got, call.ToolCall)
+			if call.Origin != t.Context() {
+				t.Errorf("the origin of call %s is not the context of the generation", call.ID)
+			}
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
 			t.Errorf("tool calls (-got +want):\n%s", diff)
 		}
 		if got := r.Message.Reasoning() + "|" + r.Message.Text(); got != "think|text" {
