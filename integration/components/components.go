@@ -24,9 +24,10 @@ import (
 
 // The components that [Find] and [Require] know.
 const (
-	OllamaServer = "ollama"  // the Ollama server
-	JaegerServer = "jaeger"  // the Jaeger server
-	SmolLM2      = "smollm2" // the weights of SmolLM2-135M-Instruct
+	OllamaServer = "ollama"   // the Ollama server
+	JaegerServer = "jaeger"   // the Jaeger server
+	SmolLM2      = "smollm2"  // the weights of SmolLM2-135M-Instruct
+	LlamaCPP     = "llamacpp" // the llama.cpp libraries
 )
 
 // versions are the pins of scripts/components/install.sh; a test compares them.
@@ -34,6 +35,7 @@ var versions = map[string]string{
 	OllamaServer: "0.17.4",
 	JaegerServer: "1.76.0",
 	SmolLM2:      "0.1.2",
+	LlamaCPP:     "3.22.1",
 }
 
 // ErrMissing is the cause of the error [Find] returns for a component that is

@@ -3,6 +3,7 @@ package components
 import (
 	"bufio"
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,6 +153,32 @@ func TestJaeger(t *testing.T) {
 			t.Fatal("the span's service is not there after 20 s")
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// The names that programs load the libraries by lead to files, and so do the names that these need of each other.
+func TestLlamaLib(t *testing.T) {
+	t.Parallel()
+	dir := LlamaLib(t)
+	for _, name := range []string{"libllama.so", "libggml.so", "libggml-base.so"} {
+		library, err := elf.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		needed, err := library.ImportedLibraries()
+		library.Close()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, other := range needed {
+			if (strings.HasPrefix(other, "libggml") || strings.HasPrefix(other, "libllama")) && !fileExists(filepath.Join(dir, other)) {
+				t.Errorf("%s needs %s, which is not beside it", name, other)
+			}
+		}
+	}
+	if path := SmolLM2GGUF(t); !fileExists(path) {
+		t.Errorf("%s is not there", path)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -65,6 +66,31 @@ func StartJaeger(t testing.TB) *Jaeger {
 	}
 	cleanup(t, j.server, stop)
 	return j
+}
+
+// LlamaLib returns the folder of the llama.cpp libraries, libllama.so and libggml.so among them. It skips or fails
+// the test as [Require] does.
+func LlamaLib(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(installed(t, LlamaCPP), "lib")
+}
+
+// SmolLM2GGUF returns the path of the GGUF file of SmolLM2-135M-Instruct, which holds its chat template. It skips or
+// fails the test as [Require] does.
+func SmolLM2GGUF(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(installed(t, SmolLM2), "smollm2-135m-instruct.gguf")
+}
+
+// installed returns the folder of a component that the test requires.
+func installed(t testing.TB, name string) string {
+	t.Helper()
+	Require(t, name)
+	dir, err := Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func cleanup(t testing.TB, s *server, stop func() error) {

