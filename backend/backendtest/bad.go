@@ -90,15 +90,7 @@ func runBadInput(t *testing.T, s Suite) {
 	}
 	t.Run("nothing listens", func(t *testing.T) {
 		t.Parallel()
-		ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		url := "http://" + ln.Addr().String()
-		if err := ln.Close(); err != nil {
-			t.Fatal(err)
-		}
-		_, err = generate(t, s.backendAt(t, url), ask(false))
+		_, err := generate(t, s.backendAt(t, unusedAddress(t)), ask(false))
 		e := wantError(t, s, err)
 		if e.Code != backend.CodeUnreachable || !strings.Contains(e.Remedy, "running") {
 			t.Errorf("got code %q, remedy %q, want %q and a question whether the server is running", e.Code, e.Remedy, backend.CodeUnreachable)
@@ -135,4 +127,17 @@ func runBadInput(t *testing.T, s Suite) {
 			}
 		})
 	})
+}
+
+// unusedAddress returns an address where nothing listens.
+func unusedAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + ln.Addr().String()
 }

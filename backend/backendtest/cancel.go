@@ -3,14 +3,10 @@ package backendtest
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
-	"github.com/mellea-go/mellea/content"
 )
 
 func runCancel(t *testing.T, s Suite) {
@@ -146,37 +142,4 @@ func runCancel(t *testing.T, s Suite) {
 			t.Errorf("got error %v, want ErrAbandoned", err)
 		}
 	})
-}
-
-// runConcurrent runs many generations at once: each gets the reply to its own prompt, and buffers that are used again
-// are not used twice.
-func runConcurrent(t *testing.T, s Suite) {
-	const calls = 200
-	_, b := s.serve(t, func(_ int, r Received) script {
-		reply := s.reply()
-		reply.ID = "id-" + r.Prompt()
-		reply.Text = strings.SplitAfter("answer to "+r.Prompt()+" in words", " ")
-		return script{reply: reply}
-	})
-	ctx := patient(t)
-	var all sync.WaitGroup
-	for i := range calls {
-		all.Go(func() {
-			prompt := fmt.Sprintf("prompt-%d", i)
-			req := ask(i%2 == 0)
-			req.Messages = content.NewMessages(content.User(prompt))
-			r, err := start(t, ctx, b, req).Reply(ctx)
-			if err != nil {
-				t.Errorf("call %d: %v", i, err)
-				return
-			}
-			if got, want := r.Message.Text(), "answer to "+prompt+" in words"; got != want {
-				t.Errorf("got reply %q, want %q", got, want)
-			}
-			if got, want := r.Generation.ResponseID, "id-"+prompt; got != want && !s.NoResponseID {
-				t.Errorf("got response id %q, want %q", got, want)
-			}
-		})
-	}
-	all.Wait()
 }

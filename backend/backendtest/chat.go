@@ -1,11 +1,11 @@
 package backendtest
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/schema"
 )
@@ -36,53 +36,6 @@ func runChat(t *testing.T, s Suite) {
 			}
 		})
 	})
-	t.Run("reasoning is apart from the text", func(t *testing.T) {
-		t.Parallel()
-		if !s.Reasoning {
-			t.Skip("the dialect has no reasoning")
-		}
-		both(t, func(t *testing.T, stream bool) {
-			reply := s.reply()
-			reply.Reasoning = []string{"first ", "this, ", "then that"}
-			_, b := s.serve(t, always(script{reply: reply}))
-			r, err := generate(t, b, ask(stream))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := content.NewMessage(content.RoleAssistant, content.Reasoning{Text: reply.FullReasoning()}, content.Text(reply.FullText()))
-			if diff := cmp.Diff(r.Message, want); diff != "" {
-				t.Errorf("reply (-got +want):\n%s", diff)
-			}
-		})
-	})
-	t.Run("tool calls are put together", func(t *testing.T) {
-		t.Parallel()
-		if !s.Tools {
-			t.Skip("the dialect has no tools")
-		}
-		both(t, func(t *testing.T, stream bool) {
-			reply := s.reply()
-			reply.Text = nil
-			reply.ToolCalls = []content.ToolCall{{ID: "a", Name: "add", Arguments: `{"a":1,"b":"é"}`}, {ID: "b", Name: "now", Arguments: `{}`}}
-			_, b := s.serve(t, always(script{reply: reply}))
-			req := ask(stream)
-			req.Tools = content.ListOf(content.ToolSpec{Name: "add", Parameters: mustSchema("add", `{"type":"object"}`)},
-				content.ToolSpec{Name: "now", Parameters: mustSchema("now", `{"type":"object"}`)})
-			r, err := generate(t, b, req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := slices.Collect(r.Message.ToolCalls())
-			if s.NoResponseID { // such servers have no ids for calls either
-				for i := range got {
-					got[i].ID = reply.ToolCalls[i].ID
-				}
-			}
-			if diff := cmp.Diff(got, reply.ToolCalls); diff != "" {
-				t.Errorf("tool calls (-got +want):\n%s", diff)
-			}
-		})
-	})
 	t.Run("a finish reason of length is no error", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, stream bool) {
@@ -98,24 +51,58 @@ func runChat(t *testing.T, s Suite) {
 			}
 		})
 	})
-	t.Run("a format goes to the server", func(t *testing.T) {
-		t.Parallel()
-		if s.SchemaPath == "" {
-			t.Skip("the backend has no structured output")
+}
+
+func runReasoning(t *testing.T, s Suite) Outcome {
+	if !s.Reasoning {
+		return Cannot
+	}
+	both(t, func(t *testing.T, stream bool) {
+		reply := s.reply()
+		reply.Reasoning = []string{"first ", "this, ", "then that"}
+		_, b := s.serve(t, always(script{reply: reply}))
+		r, err := generate(t, b, ask(stream))
+		if err != nil {
+			t.Fatal(err)
 		}
-		both(t, func(t *testing.T, stream bool) {
-			reply := s.reply()
-			reply.Text = []string{`{"name":`, `"Ann"}`}
-			srv, b := s.serve(t, always(script{reply: reply}))
-			req := ask(stream)
-			req.Format = mustSchema("person", `{"type":"object","properties":{"name":{"type":"string"}}}`)
-			if _, err := generate(t, b, req); err != nil {
-				t.Fatal(err)
-			}
-			wantMember(t, srv.recorded()[0].body, s.SchemaPath,
-				map[string]any{"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string"}}})
-		})
+		want := content.NewMessage(content.RoleAssistant, content.Reasoning{Text: reply.FullReasoning()}, content.Text(reply.FullText()))
+		if diff := cmp.Diff(r.Message, want); diff != "" {
+			t.Errorf("reply (-got +want):\n%s", diff)
+		}
 	})
+	return Pass
+}
+
+func runSchema(t *testing.T, s Suite) Outcome {
+	person := mustSchema("person", `{"type":"object","properties":{"name":{"type":"string"}}}`)
+	if can := s.capabilities(t).Structured; can != backend.StructuredSchema {
+		if s.SchemaPath != "" {
+			t.Errorf("the backend says its structured output is of kind %d, want %d", can, backend.StructuredSchema)
+		}
+		return s.wantRefused(t, func(b backend.Backend) error {
+			req := ask(false)
+			req.Format = person
+			_, err := b.Generate(patient(t), req)
+			return err
+		})
+	}
+	both(t, func(t *testing.T, stream bool) {
+		reply := s.reply()
+		reply.Text = []string{`{"name":`, `"Ann"}`}
+		srv, b := s.serve(t, always(script{reply: reply}))
+		req := ask(stream)
+		req.Format = person
+		r, err := generate(t, b, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantMember(t, srv.recorded()[0].body, s.SchemaPath,
+			map[string]any{"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string"}}})
+		if got, want := r.Message.Text(), reply.FullText(); got != want {
+			t.Errorf("got reply %q, want %q", got, want)
+		}
+	})
+	return Pass
 }
 
 func mustSchema(name, text string) schema.Schema {

@@ -3,13 +3,14 @@ package backendtest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mellea-go/mellea/internal/openai"
 )
 
 // ChatCompletions is the dialect of the OpenAI API, strict: a member that it does not know is an error.
 type ChatCompletions struct {
-	// Path of the only resource; "" is /v1/chat/completions.
+	// Path of chat completions; "" is /v1/chat/completions. Raw completions and the list of models are beside it.
 	Path string
 	// Known names members of requests that the server knows beyond those of the API reference.
 	Known []string
@@ -19,6 +20,9 @@ var _ Dialect = ChatCompletions{}
 
 // Decode implements [Dialect].
 func (d ChatCompletions) Decode(path string, body []byte) (Received, error) {
+	if path == d.beside("completions") {
+		return d.decodeBatch(body)
+	}
 	if want := d.path(); path != want {
 		return Received{}, fmt.Errorf("path %q, want %q", path, want)
 	}
@@ -40,7 +44,7 @@ func (d ChatCompletions) Decode(path string, body []byte) (Received, error) {
 	case o.Stream() && !in.IncludeUsage:
 		return Received{}, fmt.Errorf("a stream without stream_options.include_usage")
 	}
-	return Received{Model: o.Model(), Messages: in.Request.Messages, Stream: o.Stream()}, nil
+	return Received{Model: o.Model(), Messages: in.Request.Messages, Tools: in.Request.Tools, Stream: o.Stream()}, nil
 }
 
 func (d ChatCompletions) path() string {
@@ -48,6 +52,11 @@ func (d ChatCompletions) path() string {
 		return "/v1/chat/completions"
 	}
 	return d.Path
+}
+
+// beside is the path of another resource of the API.
+func (d ChatCompletions) beside(resource string) string {
+	return strings.TrimSuffix(d.path(), "chat/completions") + resource
 }
 
 // ContentType implements [Dialect].

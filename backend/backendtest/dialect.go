@@ -25,11 +25,34 @@ type Dialect interface {
 	Missing(stream bool) []byte
 }
 
+// Completer is a [Dialect] with raw completions: its Decode sets Received.Prompts for a request of those.
+type Completer interface {
+	// Completions answers a request for raw completions, one for each of its prompts, in their order.
+	Completions(all []Completion) []byte
+}
+
+// Completion is what a fake server answers to one prompt of a request for raw completions.
+type Completion struct {
+	Model, Text string
+	// Finish is "stop" or "length".
+	Finish string
+	Usage  content.Usage
+}
+
+// Lister is a [Dialect] of a server that lists its models.
+type Lister interface {
+	// Models answers a GET of path with a list of names; ok is false for a path that the server does not know.
+	Models(path string, names []string) (body []byte, ok bool)
+}
+
 // Received is what a fake server understood of a request.
 type Received struct {
 	Model    string
 	Messages content.Messages
+	Tools    content.List[content.ToolSpec]
 	Stream   bool
+	// Prompts are those of a request for raw completions, which has no messages.
+	Prompts []string
 }
 
 // Prompt returns the text of the last message.

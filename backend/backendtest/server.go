@@ -15,6 +15,9 @@ import (
 type script struct {
 	reply Reply
 
+	// complete, if not nil, answers each prompt of a request for raw completions.
+	complete func(prompt string) Completion
+
 	// A status other than 0 and 200 is answered with a failure of the dialect.
 	status        int
 	code, message string
@@ -32,8 +35,12 @@ type script struct {
 	damage bool
 	// endless repeats what it has got for ever.
 	endless bool
+	// done, if not nil, is called when the request has been dealt with.
+	done func()
 	// cut ends the connection after that many bytes of the body: rudely, or as a server does that closes it in time.
 	cut *cut
+	// kill ends the connection after that many bytes of the exchange, header included.
+	kill *kill
 }
 
 type cut struct {
@@ -53,6 +60,7 @@ type server struct {
 	t       *testing.T
 	dialect Dialect
 	url     string
+	web     *httptest.Server
 	plan    func(n int, r Received) script // n counts the requests from 0
 
 	mu       sync.Mutex
@@ -62,13 +70,16 @@ type server struct {
 
 func newServer(t *testing.T, d Dialect, plan func(n int, r Received) script) *server {
 	s := &server{t: t, dialect: d, plan: plan}
-	web := httptest.NewServer(s)
-	s.url = web.URL
-	t.Cleanup(func() {
-		web.CloseClientConnections()
-		web.Close()
-	})
+	s.web = httptest.NewServer(s)
+	s.url = s.web.URL
+	t.Cleanup(s.stop)
 	return s
+}
+
+// stop ends the server. It may be called again.
+func (s *server) stop() {
+	s.web.CloseClientConnections()
+	s.web.Close()
 }
 
 // always is the plan of a server that does the same each time.
@@ -96,7 +107,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client is gone
 	}
 	if r.Method == http.MethodGet { // a backend may look around first
-		http.NotFound(w, r)
+		s.list(w, r)
 		return
 	}
 	received, err := s.dialect.Decode(r.URL.Path, body)
@@ -109,7 +120,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := len(s.requests)
 	s.requests = append(s.requests, request{Received: received, header: r.Header.Clone(), body: body})
 	s.mu.Unlock()
-	s.serve(w, r, received, s.plan(n, received))
+	sc := s.plan(n, received)
+	if sc.done != nil {
+		defer sc.done()
+	}
+	s.serve(w, r, received, sc)
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request, received Received, sc script) {
@@ -127,6 +142,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, received Received
 	h.Set("X-Request-ID", requestID)
 	for k, v := range sc.header {
 		h.Set(k, v)
+	}
+	if sc.kill != nil {
+		s.killed(w, sc, frames)
+		return
 	}
 	if sc.cut != nil {
 		s.cutOff(w, sc, bytes.Join(frames, nil))
@@ -159,6 +178,8 @@ func (s *server) frames(received Received, sc script) (frames [][]byte, contentT
 		return [][]byte{sc.raw}, sc.contentType
 	case sc.status != 0 && sc.status != http.StatusOK:
 		return [][]byte{s.dialect.Failure(sc.status, sc.code, sc.message)}, "application/json"
+	case received.Prompts != nil:
+		return [][]byte{s.completions(received, sc)}, s.dialect.ContentType(false)
 	case !received.Stream:
 		return [][]byte{s.dialect.Reply(sc.reply)}, s.dialect.ContentType(false)
 	}
@@ -171,6 +192,31 @@ func (s *server) frames(received Received, sc script) (frames [][]byte, contentT
 		frames = frames[:2]
 	}
 	return frames, s.dialect.ContentType(true)
+}
+
+// list answers a GET for the models of the server, if the dialect has those.
+func (s *server) list(w http.ResponseWriter, r *http.Request) {
+	if lister, ok := s.dialect.(Lister); ok {
+		if body, ok := lister.Models(r.URL.Path, []string{ownModel, calledModel}); ok {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body) //nolint:gosec // the names are the suite's
+			return
+		}
+	}
+	http.NotFound(w, r)
+}
+
+func (s *server) completions(received Received, sc script) []byte {
+	d, ok := s.dialect.(Completer)
+	if !ok || sc.complete == nil {
+		s.t.Error("the server got a request for raw completions, want none")
+		return nil
+	}
+	var all []Completion
+	for _, p := range received.Prompts {
+		all = append(all, sc.complete(p))
+	}
+	return d.Completions(all)
 }
 
 // cutOff serves the beginning of body and closes the connection.

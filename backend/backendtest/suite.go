@@ -9,8 +9,13 @@ import (
 	"github.com/mellea-go/mellea/content"
 )
 
-// Suite says how a backend is checked.
+// Suite says how a backend is checked. What the backend says of itself, by [backend.Info], decides which checks apply:
+// what it says it can do must work, and what it says it cannot do must be an error with [backend.CodeUnsupported] that
+// sends nothing.
 type Suite struct {
+	// Name is the backend's row on the scoreboard; the results are held against testdata/conformance/NAME.json of the
+	// package under test. "" keeps the suite off the scoreboard.
+	Name string
 	// New returns a backend that talks to cfg.URL. It must use everything cfg has.
 	New func(t testing.TB, cfg Config) backend.Backend
 	// Dialect is the server's side.
@@ -27,12 +32,17 @@ type Suite struct {
 	Extra, ExtraPath string
 	// SchemaPath is where a request has the schema of its format; "" when the backend has none.
 	SchemaPath string
+	// BatchMaxTokens is where a request for raw completions has the bound on each; "" is where a chat has it.
+	// BatchSchemaPath is where it has the schema of its format; "" when it has none.
+	BatchMaxTokens, BatchSchemaPath string
 	// Usage is what the fake server reports: set the counts that the dialect has.
 	Usage content.Usage
 	// NoResponseID says that the dialect's replies have no id.
 	NoResponseID bool
-	// Reasoning says that replies may have reasoning, Tools that they may have tool calls.
-	Reasoning, Tools bool
+	// Reasoning says that replies may have reasoning.
+	Reasoning bool
+	// Tools says that replies may have tool calls; it must agree with what the backend says of itself.
+	Tools bool
 	// ModelUnknown is the code of the 404 for a model the server does not know.
 	ModelUnknown string
 }
@@ -53,6 +63,8 @@ type Config struct {
 	Transport *http.Transport
 	// Logger gets what the backend warns of.
 	Logger *slog.Logger
+	// FetchLocal lets a backend that fetches images by their URL do so from this machine, which it must not otherwise.
+	FetchLocal bool
 }
 
 // What must not show in the text of an error.
@@ -69,26 +81,20 @@ const (
 	calledModel = "called-model"
 )
 
-// Run runs the suite as subtests of t. They run in parallel with each other.
+// Run runs the suite as subtests of t, one for each [Feature]. They run in parallel with each other. When all have, what
+// they found is compared with the recorded results; see [Results].
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	for _, group := range []struct {
-		name string
-		run  func(*testing.T, Suite)
-	}{
-		{"Chat", runChat},
-		{"Stream", runStream},
-		{"Metadata", runMetadata},
-		{"Options", runOptions},
-		{"Cancel", runCancel},
-		{"BadInput", runBadInput},
-		{"Retry", runRetry},
-		{"CutOff", runCutOff},
-		{"Concurrent", runConcurrent},
-	} {
-		t.Run(group.name, func(t *testing.T) {
+	board := newBoard(t, s)
+	for _, f := range features {
+		if f.fake == nil {
+			continue
+		}
+		t.Run(f.test, func(t *testing.T) {
 			t.Parallel()
-			group.run(t, s)
+			outcome := Fail
+			t.Cleanup(func() { board.add(t, f.ID, outcome) }) // after the subtests, the parallel ones too
+			outcome = f.fake(t, s)
 		})
 	}
 }
@@ -113,6 +119,30 @@ func (s Suite) serve(t *testing.T, plan func(int, Received) script, change ...fu
 	t.Helper()
 	srv := newServer(t, s.Dialect, plan)
 	return srv, s.backendAt(t, srv.url, change...)
+}
+
+// capabilities are what the backend says of itself.
+func (s Suite) capabilities(t *testing.T) backend.Capabilities {
+	t.Helper()
+	_, b := s.serve(t, always(script{}))
+	info, err := b.Info(patient(t))
+	if err != nil {
+		t.Fatalf("Info: %v", err)
+	}
+	return info.Capabilities
+}
+
+// wantRefused checks that a backend refuses what it says it cannot do, and sends nothing.
+func (s Suite) wantRefused(t *testing.T, call func(backend.Backend) error) Outcome {
+	t.Helper()
+	srv, b := s.serve(t, always(script{reply: s.reply()}))
+	if got := wantError(t, s, call(b)).Code; got != backend.CodeUnsupported {
+		t.Errorf("got code %q for what the backend says it cannot do, want %q", got, backend.CodeUnsupported)
+	}
+	if n := len(srv.recorded()); n != 0 {
+		t.Errorf("got %d requests, want none", n)
+	}
+	return Cannot
 }
 
 // reply is what the fake server answers unless a check needs something else.

@@ -11,11 +11,13 @@ import (
 	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/backend/ollama"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/schema"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Suite{
+		Name: "ollama",
 		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
 			return ollama.New(
 				ollama.WithBaseURL(strings.Replace(cfg.URL, "://", "://user:"+cfg.Key+"@", 1)),
@@ -70,18 +72,37 @@ func (nativeAPI) Decode(path string, body []byte) (backendtest.Received, error) 
 	}
 	got := backendtest.Received{Model: req.Model, Stream: req.Stream == nil || *req.Stream}
 	for _, m := range req.Messages {
-		var parts []content.Part
-		if m.Thinking != "" {
-			parts = append(parts, content.Reasoning{Text: m.Thinking})
+		got.Messages = got.Messages.Append(m.content())
+	}
+	for _, tool := range req.Tools {
+		parameters, err := schema.Parse(tool.Function.Name, tool.Function.Parameters)
+		if err != nil {
+			return got, err
 		}
-		if m.Role != "tool" {
-			parts = append(parts, content.Text(m.Content))
-		} else {
-			parts = append(parts, content.ToolResult{CallID: m.ToolCallID, Name: m.ToolName, Content: m.Content})
-		}
-		got.Messages = got.Messages.Append(content.NewMessage(content.Role(m.Role), parts...))
+		got.Tools = got.Tools.Append(content.ToolSpec{Name: tool.Function.Name, Description: tool.Function.Description, Parameters: parameters})
 	}
 	return got, nil
+}
+
+// content returns a message as the server understands it.
+func (m message) content() content.Message {
+	if m.Role == "tool" {
+		return content.NewMessage(content.RoleTool, content.ToolResult{CallID: m.ToolCallID, Name: m.ToolName, Content: m.Content})
+	}
+	var parts []content.Part
+	if m.Thinking != "" {
+		parts = append(parts, content.Reasoning{Text: m.Thinking})
+	}
+	if m.Content != "" {
+		parts = append(parts, content.Text(m.Content))
+	}
+	for _, data := range m.Images {
+		parts = append(parts, must(content.NewImage(data)))
+	}
+	for _, c := range m.ToolCalls {
+		parts = append(parts, content.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: string(c.Function.Arguments)})
+	}
+	return content.NewMessage(content.Role(m.Role), parts...)
 }
 
 func (nativeAPI) ContentType(stream bool) string {

@@ -122,7 +122,8 @@ func TestRequests(t *testing.T) {
 			if err := json.Unmarshal([]byte(tt.want), &want); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, f.last(t)); diff != "" {
+			parsed := cmp.Transformer("parsed", func(raw json.RawMessage) (v any) { json.Unmarshal(raw, &v); return v })
+			if diff := cmp.Diff(want, f.last(t), parsed); diff != "" {
 				t.Errorf("request (-want +got):\n%s", diff)
 			}
 		})
