@@ -53,10 +53,11 @@ var architecture = []struct {
 
 	{"component", slices.Concat(layer0, layer1), nil},
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},
+	{"internal/openai/client", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule}},
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
 	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
-	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule}},
+	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai", "internal/openai/client"}), []string{jsonModule}},
 
 	{"sampling", slices.Concat(layer0, layer1, layer2, layer3), nil},
 	{"sampling/*", slices.Concat(layer0, layer1, layer2, layer3, layer4), []string{"github.com/google/go-cmp"}},

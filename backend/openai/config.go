@@ -10,6 +10,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/openai/client"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -131,43 +132,36 @@ func New(opts ...Option) *Backend {
 		c.baseURL = DefaultBaseURL
 	}
 	host := endpointOf(c.baseURL)
-	b := &Backend{
-		provider: c.provider,
-		options:  c.options,
-		logger:   c.logger,
-		style:    openai.Style{MaxTokensField: c.maxTokensField, EnableThinking: !host.hosted()},
-		hosted:   host.hosted(),
+	cfg := client.Config{
+		Provider: c.provider, Options: c.options, Logger: c.logger,
+		Server: wire.Config{
+			BaseURL: c.baseURL, Header: c.headers(host), Transport: c.transport, Retry: c.retry,
+			MaxBody: c.replyLimit, MaxStream: c.replyLimit,
+		},
+		Style:        openai.Style{MaxTokensField: c.maxTokensField, EnableThinking: !host.hosted()},
+		Names:        client.Names("top_k"),
+		Lacks:        []backend.Neutral{backend.NeutralContextWindow},
+		Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Structured: backend.StructuredSchema},
+		Key:          "OPENAI_API_KEY or WithAPIKey",
 	}
-	if b.provider == "" {
-		b.provider = ProviderOpenAI
+	if host.hosted() { // it has no top_k, so there that stays what the program called it
+		cfg.Names = client.Names()
+		cfg.Lacks = append(cfg.Lacks, backend.NeutralTopK)
+	}
+	if cfg.Provider == "" {
+		cfg.Provider = ProviderOpenAI
 		if host.azure {
-			b.provider = ProviderAzure
+			cfg.Provider = ProviderAzure
 		}
 	}
-	if b.style.MaxTokensField == "" && !b.hosted {
-		b.style.MaxTokensField = "max_tokens"
+	if c.maxTokensField == "" && !host.hosted() {
+		cfg.Style.MaxTokensField = "max_tokens"
 	}
-	b.names = namesFor(b.hosted)
-	client, err := wire.New(wire.Config{
-		BaseURL: c.baseURL, Header: c.headers(host), Transport: c.transport, Retry: c.retry,
-		MaxBody: c.replyLimit, MaxStream: c.replyLimit, ReadIdle: backend.DefaultStreamTimeout,
-	})
-	switch {
-	case err != nil:
-		b.problem = b.fail("info", err)
-	case c.key == "" && !c.keySet && c.header.Get("Authorization") == "" && !host.user && !host.local:
-		b.problem = &backend.Error{Provider: b.provider, Op: "info", Code: backend.CodeConfiguration,
+	if c.key == "" && !c.keySet && c.header.Get("Authorization") == "" && !host.user && !host.local {
+		cfg.Problem = &backend.Error{Code: backend.CodeConfiguration,
 			Remedy: `no API key: set OPENAI_API_KEY or WithAPIKey; WithAPIKey("") is for a server that wants none`}
 	}
-	b.client = client
-	b.info = backend.Info{
-		Provider: b.provider, Model: c.options.Model(),
-		Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Structured: backend.StructuredSchema},
-	}
-	if client != nil {
-		b.info.ServerAddress, b.info.ServerPort = client.Server()
-	}
-	return b
+	return &Backend{client.New(cfg)}
 }
 
 // headers are those of every request.
@@ -218,25 +212,4 @@ func endpointOf(base string) endpoint {
 		e.local = !strings.Contains(host, ".") || under("local") || under("internal") || under("localhost")
 	}
 	return e
-}
-
-// namesFor maps the dialect's names to neutral options. OpenAI itself has no top_k, so there it stays what the program
-// called it.
-func namesFor(hosted bool) backend.Names {
-	n := backend.Names{
-		"model":                 backend.NeutralModel,
-		"temperature":           backend.NeutralTemperature,
-		"top_p":                 backend.NeutralTopP,
-		"frequency_penalty":     backend.NeutralFrequencyPenalty,
-		"presence_penalty":      backend.NeutralPresencePenalty,
-		"max_completion_tokens": backend.NeutralMaxTokens,
-		"max_tokens":            backend.NeutralMaxTokens,
-		"seed":                  backend.NeutralSeed,
-		"stop":                  backend.NeutralStop,
-		"reasoning_effort":      backend.NeutralThinking,
-	}
-	if !hosted {
-		n["top_k"] = backend.NeutralTopK
-	}
-	return n
 }

@@ -136,6 +136,7 @@ func (c *Client) receive(r *Response, call *Call, res *http.Response, hop int) (
 func (r *Response) statusError() error {
 	_ = r.readAll(maxErrorBody) // what came of the body is enough: the status is the error
 	e := ParseStatusError(r.Status, r.Header, r.body.Bytes(), time.Now())
+	e.Header = r.Header
 	r.sign(e)
 	r.endTry()
 	return e

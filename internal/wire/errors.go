@@ -27,6 +27,7 @@ type StatusError struct {
 	RequestID   string        // as [Response.RequestID]
 	Trace       string        // the id of the failure in the body, of servers that have one apart from the RequestID
 	ContentType string        // media type of the reply
+	Header      http.Header   // of the reply, as it came; nil for an error inside a stream
 	Method      string
 	Target      string // scheme://host/path of the call
 	Remedy      string // what to check, when that can be told from the reply; else empty

@@ -140,7 +140,7 @@ func clip(s string, n int) string {
 
 // requestID returns the id servers give a call, for their support and their logs.
 func requestID(h http.Header) string {
-	for _, k := range []string{"X-Request-Id", "X-Litellm-Call-Id", "X-Global-Transaction-Id", "Request-Id", "Apim-Request-Id"} {
+	for _, k := range []string{"X-Litellm-Call-Id", "X-Request-Id", "X-Global-Transaction-Id", "Request-Id", "Apim-Request-Id"} {
 		if id := h[k]; len(id) > 0 && id[0] != "" {
 			return id[0]
 		}

@@ -1,4 +1,4 @@
-package openai
+package client
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 // exchange is one request and its reply. It belongs to the goroutine of the output.
 type exchange struct {
-	b      *Backend
+	c      *Client
 	body   *bytes.Buffer
 	model  string
 	stream bool
@@ -35,16 +35,20 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	defer wire.PutBuffer(x.body)
 	g := w.Generation()
 	call := wire.Call{
-		Path: "/chat/completions", Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
+		Path: x.c.path(Chat, x.model), Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
 		SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
 		OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
 	}
 	if x.stream {
 		call.Accept = "text/event-stream, application/json" // errors come as JSON
 	}
-	res, err := x.b.client.Do(ctx, call)
+	res, err := x.c.wire.Do(ctx, call)
 	if err != nil {
-		err = x.b.fail("chat", err)
+		var status *wire.StatusError
+		if errors.As(err, &status) {
+			x.c.describe(status.Header, g)
+		}
+		err = x.c.fail("chat", err)
 		if failed, ok := errors.AsType[*backend.Error](err); ok {
 			g.RequestID = failed.RequestID
 			x.nameModel(failed)
@@ -53,6 +57,7 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	}
 	defer func() { _ = res.Close() }() // it never fails
 	g.RequestID = res.RequestID()
+	x.c.describe(res.Header, g)
 	dec := decoders.Get().(*openai.Decoder)
 	defer decoders.Put(dec)
 	if x.stream && res.ContentType() != "application/json" { // some servers do not stream, whatever they are asked
@@ -178,7 +183,7 @@ func (x *exchange) verdict(res *wire.Response) error {
 	case x.choices == 0:
 		return x.invalid(res, "the reply has no choices: does the base URL lead to a chat-completions API?", nil)
 	case x.finish == openai.FinishContentFilter:
-		return &backend.Error{Provider: x.b.provider, Op: "chat", Code: openai.FinishContentFilter, RequestID: res.RequestID(),
+		return &backend.Error{Provider: x.c.cfg.Provider, Op: "chat", Code: openai.FinishContentFilter, RequestID: res.RequestID(),
 			Remedy: "the provider's content filter cut the reply off: change the request"}
 	case x.some || x.stops:
 		return nil

@@ -1,4 +1,4 @@
-package openai
+package client
 
 import (
 	"bytes"
@@ -19,12 +19,10 @@ import (
 // codeTimeout is for a server that falls silent.
 const codeTimeout = "timeout"
 
-const wrongBase = "the base URL should end in /v1, or wherever the server has its chat-completions API"
-
 // fail turns an error from below into one of the contract, once. The causes of contexts stay as they are: the output
 // says what they mean.
-func (b *Backend) fail(op string, err error) error {
-	e := &backend.Error{Provider: b.provider, Op: op, Err: err}
+func (c *Client) fail(op string, err error) error {
+	e := &backend.Error{Provider: c.cfg.Provider, Op: op, Err: err}
 	var (
 		status    *wire.StatusError
 		transport *wire.TransportError
@@ -38,7 +36,12 @@ func (b *Backend) fail(op string, err error) error {
 	case errors.As(err, &status):
 		e.Status, e.Code, e.Message = status.Status, status.Code, status.Message
 		e.RetryAfter, e.RequestID = status.RetryAfter, status.RequestID
-		e.Remedy = statusRemedy(status)
+		e.Remedy = c.statusRemedy(status)
+		if c.cfg.Remedy != nil {
+			if remedy := c.cfg.Remedy(e); remedy != "" {
+				e.Remedy = remedy
+			}
+		}
 	case errors.As(err, &transport):
 		e.Code = backend.CodeUnreachable
 		e.Remedy = transport.Reason
@@ -56,7 +59,7 @@ func (b *Backend) fail(op string, err error) error {
 		e.Code = backend.CodeInvalidResponse
 		e.Remedy = protocol.Reason
 		if strings.Contains(protocol.Reason, "web page") {
-			e.Remedy = "the server answered with a web page, not JSON: " + wrongBase
+			e.Remedy = "the server answered with a web page, not JSON: " + c.cfg.Base
 		}
 	case errors.As(err, &setting):
 		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
@@ -69,9 +72,9 @@ func (b *Backend) fail(op string, err error) error {
 }
 
 // statusRemedy says what to do about an error status.
-func statusRemedy(e *wire.StatusError) string {
+func (c *Client) statusRemedy(e *wire.StatusError) string {
 	if strings.Contains(e.Remedy, "web page") {
-		return "the server answered with a web page, not JSON: " + wrongBase
+		return "the server answered with a web page, not JSON: " + c.cfg.Base
 	}
 	if e.Remedy != "" {
 		return e.Remedy
@@ -84,13 +87,13 @@ func statusRemedy(e *wire.StatusError) string {
 	case e.Code == "insufficient_quota":
 		return "the account has no quota left: check its plan and billing"
 	case s == http.StatusUnauthorized:
-		return "check the API key: OPENAI_API_KEY or WithAPIKey"
+		return "check the API key: " + c.cfg.Key
 	case s == http.StatusForbidden:
 		return "the API key may not do this: check its project, its permissions and the model"
 	case s == http.StatusNotFound:
-		return "the server knows no such model or address: check the model's name, and that " + wrongBase
+		return "the server knows no such model or address: check the model's name, and that " + c.cfg.Base
 	case s == http.StatusMethodNotAllowed:
-		return "the server does not take POST there: " + wrongBase
+		return "the server does not take POST there: " + c.cfg.Base
 	case s == http.StatusRequestTimeout || s == http.StatusGatewayTimeout:
 		return "the server gave up waiting: try again, or ask for a shorter reply"
 	case s == http.StatusRequestEntityTooLarge:
@@ -114,7 +117,7 @@ func (x *exchange) nameModel(e *backend.Error) {
 
 // invalid is a reply that is not one.
 func (x *exchange) invalid(res *wire.Response, remedy string, cause error) error {
-	return &backend.Error{Provider: x.b.provider, Op: "chat", Code: backend.CodeInvalidResponse,
+	return &backend.Error{Provider: x.c.cfg.Provider, Op: "chat", Code: backend.CodeInvalidResponse,
 		RequestID: res.RequestID(), Remedy: remedy, Err: cause}
 }
 
@@ -123,7 +126,7 @@ func (x *exchange) broken(res *wire.Response, err error) error {
 	if err == io.EOF {
 		return x.invalid(res, "the stream ended before the reply did: try again, and look at the server's log", io.ErrUnexpectedEOF)
 	}
-	err = x.b.fail("chat", err)
+	err = x.c.fail("chat", err)
 	if e, ok := err.(*backend.Error); ok { //nolint:errorlint // just made
 		e.RequestID = res.RequestID()
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -139,7 +142,7 @@ func (x *exchange) malformed(res *wire.Response, data []byte, cause error) error
 	case len(data) == 0:
 		return x.invalid(res, "the reply is empty: try again, and check what stands between here and the server", cause)
 	case data[0] == '<':
-		return x.invalid(res, "the server answered with a web page, not JSON: "+wrongBase, cause)
+		return x.invalid(res, "the server answered with a web page, not JSON: "+x.c.cfg.Base, cause)
 	case x.choices > 0:
 		return x.invalid(res, "the stream has a chunk that is not of a chat-completions API: look at the server's log", cause)
 	}
@@ -152,7 +155,7 @@ func (x *exchange) serverError(res *wire.Response, data []byte) error {
 		if status, err := strconv.Atoi(e.Code); err == nil && status >= 400 && status < 600 {
 			e.Status = status // gateways pass on in the code what came too late for the header
 		}
-		return x.b.fail("chat", e)
+		return x.c.fail("chat", e)
 	}
 	return x.invalid(res, "the server reported an error in the middle of its reply: look at its log", nil)
 }
