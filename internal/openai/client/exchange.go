@@ -44,8 +44,7 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	}
 	res, err := x.c.wire.Do(ctx, call)
 	if err != nil {
-		var status *wire.StatusError
-		if errors.As(err, &status) {
+		if status, ok := errors.AsType[*wire.StatusError](err); ok {
 			x.c.describe(status.Header, g)
 		}
 		err = x.c.fail("chat", err)
