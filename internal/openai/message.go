@@ -63,16 +63,15 @@ func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs, st
 		}
 	}
 	dst = open(dst, start, m.Role())
-	dst = append(dst, `,"content":`...)
 	switch {
 	case media > 0:
-		if dst, err = appendParts(dst, m); err != nil {
+		if dst, err = appendParts(appendName(dst, "content"), m); err != nil {
 			return dst, err
 		}
-	case text == 0 && calls > 0:
-		dst = append(dst, "null"...)
-	default:
-		dst = appendString(dst, m.Text())
+	case text > 0 || calls == 0:
+		dst = appendString(appendName(dst, "content"), m.Text())
+	case !style.NoNull:
+		dst = append(appendName(dst, "content"), "null"...)
 	}
 	if calls > 0 {
 		dst = appendCalls(dst, m, ids, style)
@@ -147,8 +146,8 @@ func appendParts(dst []byte, m content.Message) ([]byte, error) {
 			}
 			dst = append(dst, `}}`...)
 		case content.Audio:
-			format, ok := audioFormat(p.MIME())
-			if !ok {
+			format := AudioFormat(p.MIME())
+			if format == "" {
 				return dst, &ValueError{Name: "audio", Reason: "has a media type that is not audio/…"}
 			}
 			dst = append(dst, `{"type":"input_audio","input_audio":{"data":"`...)
@@ -163,17 +162,16 @@ func appendParts(dst []byte, m content.Message) ([]byte, error) {
 	return append(dst, ']'), nil
 }
 
-// audioFormat is the dialect's name for a media type: "wav" for audio/x-wav.
-func audioFormat(mime string) (string, bool) {
-	sub, ok := strings.CutPrefix(mime, "audio/")
-	if !ok || sub == "" {
-		return "", false
-	}
+// AudioFormat returns the dialect's name for a media type: "wav" for audio/x-wav. It is "" for what is not audio.
+func AudioFormat(mime string) string {
+	sub, _ := strings.CutPrefix(mime, "audio/")
 	switch sub {
+	case mime:
+		return ""
 	case "x-wav", "wave", "vnd.wave":
-		return "wav", true
+		return "wav"
 	case "mpeg":
-		return "mp3", true
+		return "mp3"
 	}
-	return sub, true
+	return sub
 }

@@ -19,6 +19,8 @@ type Style struct {
 	EnableThinking bool
 	// NoReasoning leaves out the reasoning of turns that called tools, for servers that refuse what they do not know.
 	NoReasoning bool
+	// NoNull leaves the content out of a message that only calls tools, for servers that want text there or nothing.
+	NoNull bool
 }
 
 // AppendRequest appends the request as JSON. Its options must have been resolved to one layer; the model is theirs, and

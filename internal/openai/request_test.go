@@ -76,10 +76,10 @@ func TestAppendRequest(t *testing.T) {
 			want:  `{"model":"m","messages":[{"role":"user","content":"x"}],"chat_template_kwargs":{"enable_thinking":false}}`,
 		},
 		{
-			name:  "the reasoning of a turn with tool calls is left out for servers that refuse it",
+			name:  "no reasoning and no null for servers that refuse them",
 			req:   backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleAssistant, content.Reasoning{Text: "hm"}, call)), Options: model()},
-			style: openai.Style{NoReasoning: true},
-			want:  `{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}}]}]}`,
+			style: openai.Style{NoReasoning: true, NoNull: true},
+			want:  `{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}}]}]}`,
 		},
 		{
 			name: "extras are sorted, objects are merged",
