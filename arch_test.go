@@ -75,6 +75,7 @@ var architecture = []struct {
 	{"internal/cli", []string{"*"}, []string{anyModule}},
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
 	{"internal/otlptest", nil, []string{anyModule}},
+	{"internal/watsonxtest", []string{"content", "schema", "backend", "backend/backendtest"}, nil},
 	{"internal/semconvgen", []string{"telemetry/semconv"}, []string{anyModule}},
 	{"cmd/*", []string{"*"}, []string{anyModule}},
 	{"examples/*", []string{"*"}, []string{anyModule}},
@@ -161,7 +162,7 @@ func TestImportRules(t *testing.T) {
 // beside the standard library.
 func TestFootprint(t *testing.T) {
 	t.Parallel()
-	for _, b := range []string{"openai", "ollama", "replay"} {
+	for _, b := range []string{"openai", "ollama", "replay", "watsonx"} {
 		mods := map[string]bool{}
 		for _, p := range list(t, "-deps", ".", "./backend/"+b) {
 			if p.Module != nil && p.Module.Path != module {

@@ -194,9 +194,7 @@ func merge(base map[string]any, over any) any {
 	case !ok:
 		return over
 	}
-	for name, v := range top {
-		base[name] = v
-	}
+	maps.Copy(base, top)
 	return base
 }
 

@@ -145,7 +145,7 @@ func TestAppendRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := openai.AppendRequest(nil, in.Request, openai.Style{MaxTokensField: tt.style.MaxTokensField})
+			again, err := openai.AppendRequest(nil, in.Request, openai.Style{MaxTokensField: tt.style.MaxTokensField, NoNull: tt.style.NoNull})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,11 +30,11 @@ type IAM struct {
 }
 
 // NewIAM starts a server that the test ends.
-func NewIAM(t testing.TB, key string) *IAM {
-	t.Helper()
+func NewIAM(tb testing.TB, key string) *IAM {
+	tb.Helper()
 	iam := &IAM{Key: key, granted: 1, life: time.Hour}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { iam.serve(t, w, r) }))
-	t.Cleanup(web.Close)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { iam.serve(tb, w, r) }))
+	tb.Cleanup(web.Close)
 	iam.URL = web.URL
 	return iam
 }
@@ -69,7 +69,8 @@ func (i *IAM) Exchanges() int {
 	return i.asked
 }
 
-func (i *IAM) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
+func (i *IAM) serve(tb testing.TB, w http.ResponseWriter, r *http.Request) {
+	tb.Helper()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client is gone
@@ -77,7 +78,7 @@ func (i *IAM) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	key, err := checkTokenRequest(r, body)
 	if err != nil {
-		t.Errorf("IAM refuses the request: %v", err)
+		tb.Errorf("IAM refuses the request: %v", err)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -120,11 +121,11 @@ type Service struct {
 }
 
 // NewService starts a server that the test ends.
-func NewService(t testing.TB, iam *IAM) *Service {
-	t.Helper()
+func NewService(tb testing.TB, iam *IAM) *Service {
+	tb.Helper()
 	s := &Service{iam: iam}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(t, w, r) }))
-	t.Cleanup(func() {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(tb, w, r) }))
+	tb.Cleanup(func() {
 		web.CloseClientConnections()
 		web.Close()
 	})
@@ -139,13 +140,14 @@ func (s *Service) Requests() []Request {
 	return slices.Clone(s.requests)
 }
 
-func (s *Service) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
+func (s *Service) serve(tb testing.TB, w http.ResponseWriter, r *http.Request) {
+	tb.Helper()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client is gone
 	}
 	refuse := func(err error) {
-		t.Errorf("the service refuses the request: %v\n%s", err, body)
+		tb.Errorf("the service refuses the request: %v\n%s", err, body)
 		w.WriteHeader(http.StatusBadRequest)
 	}
 	if err := CheckRequest(r); err != nil {
@@ -162,7 +164,7 @@ func (s *Service) serve(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, got)
 	s.mu.Unlock()
-	w.Header().Set("X-Request-Id", "service-request-1")
+	w.Header().Set("X-Request-ID", "service-request-1")
 	if r.Header.Get("Authorization") != "Bearer "+s.iam.Token() {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
