@@ -45,6 +45,7 @@ var architecture = []struct {
 	{"content", []string{"schema"}, nil},
 	{"schema", nil, []string{schemaModule}},
 	{"hook", nil, nil},
+	{"internal/gbnf", nil, []string{jsonModule}},
 	{"internal/wire", nil, []string{jsonModule}},
 
 	{"backend", []string{"content", "schema", "tool"}, nil},
@@ -57,6 +58,8 @@ var architecture = []struct {
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
 	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
+	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf"}),
+		[]string{jsonModule, "github.com/hybridgroup/yzma", "github.com/jupiterrider/ffi", "github.com/ebitengine/purego"}},
 	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai", "internal/openai/client"}), []string{jsonModule}},
 
 	{"sampling", slices.Concat(layer0, layer1, layer2, layer3), nil},

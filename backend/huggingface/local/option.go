@@ -1,0 +1,66 @@
+package local
+
+import (
+	"log/slog"
+	"runtime"
+
+	"github.com/mellea-go/mellea/backend"
+)
+
+// Option changes how [New] makes a backend. Options win over the environment.
+type Option func(*config)
+
+type config struct {
+	model     string
+	library   string
+	template  string
+	options   backend.Options
+	contexts  int
+	threads   int
+	gpuLayers int
+	window    int
+	log       *slog.Logger
+	engine    engine
+}
+
+// WithModel names the model of requests that name none themselves: a .gguf file, a folder, or the hub's id of a model
+// in the cache, for example "HuggingFaceTB/SmolLM2-135M-Instruct". An id may go on with "@revision" and, where there
+// are several GGUF files, with ":" and a part of the name of one, such as ":Q4_K_M". A folder or id stands for the GGUF
+// file in it. Nothing is downloaded.
+func WithModel(model string) Option { return func(c *config) { c.model = model } }
+
+// WithLibrary names the folder of llama.cpp's libraries, in place of MELLEA_LLAMA_LIB.
+func WithLibrary(dir string) Option { return func(c *config) { c.library = dir } }
+
+// WithChatTemplate takes the place of the template in the model's file: a template's text, or one of the names that
+// llama.cpp knows, such as "chatml" or "llama3".
+func WithChatTemplate(template string) Option { return func(c *config) { c.template = template } }
+
+// WithOptions sets the options that requests are laid over.
+func WithOptions(o backend.Options) Option { return func(c *config) { c.options = o } }
+
+// WithContexts bounds the generations that run at the same time, per model; more wait for their turn, first come first
+// served. Each has a context, and its memory, of its own. The default is 1: llama.cpp keeps the processors busy with one.
+func WithContexts(n int) Option { return func(c *config) { c.contexts = n } }
+
+// WithThreads sets how many threads compute one generation. The default is half of the processors, at least 1: with
+// other load beside it, more make llama.cpp slower by far.
+func WithThreads(n int) Option { return func(c *config) { c.threads = n } }
+
+// WithGPULayers sets how many layers of a model are put on a graphics processor, if the libraries have one. The default
+// is 0; a negative n is all.
+func WithGPULayers(n int) Option { return func(c *config) { c.gpuLayers = n } }
+
+// WithContextWindow bounds prompt and reply together, in tokens. The default is what the model was trained for, at most
+// 4096. A call's own context-window option wins; neither goes beyond what the model was trained for.
+func WithContextWindow(n int) Option { return func(c *config) { c.window = n } }
+
+// WithLogger sets where an option that has no effect is reported, once each, at WARN. The default is [slog.Default] at
+// the time of the report.
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }
+
+// defaultWindow bounds the context where nothing else does: a model that was trained for a million tokens would
+// otherwise take all memory there is.
+const defaultWindow = 4096
+
+func defaultThreads() int { return max(1, runtime.GOMAXPROCS(0)/2) }
