@@ -23,7 +23,8 @@ type fake struct {
 	deadEnd  int                        // the grammar leaves nothing after that many tokens, 0 is never
 	decode   error                      // fails each decoding
 	open     error
-	untitled bool // the model has no template
+	untitled bool   // the model has no template
+	held     string // what the model says when it is held to a grammar
 
 	loads, contexts, most atomic.Int32 // contexts that are open, and the most at once
 	freed                 atomic.Bool
@@ -156,13 +157,16 @@ func (s *fakeSequence) decode(ts []token) error {
 	return nil
 }
 
-func (s *fakeSequence) sample(sampler) (token, bool) {
+func (s *fakeSequence) sample(by sampler) (token, bool) {
 	if s.said == 0 {
 		prompt := show(s.held)
 		s.f.mu.Lock()
 		s.f.prompts = append(s.f.prompts, prompt)
 		s.f.mu.Unlock()
 		s.answer = s.f.answer(prompt)
+		if s.f.held != "" && by.(*fakeSampler).set.grammar != "" {
+			s.answer = s.f.held
+		}
 	}
 	if s.f.sampled != nil {
 		s.f.sampled(s.said)

@@ -41,7 +41,7 @@ func TestReal(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	b := newFake(t, &fake{answer: says(strings.Repeat("some words ", 50)), sampled: slow})
+	b := newFake(t, &fake{answer: says(strings.Repeat("some words ", 50)), sampled: slow, held: `{"name":"Alice","age":31}`})
 	backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "./no-such-model.gguf"})
 }
 
