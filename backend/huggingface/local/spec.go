@@ -107,12 +107,12 @@ func (c cache) snapshot(dir, revision string) (string, error) {
 			return "", fmt.Errorf("the reference %s of the cache names no commit", ref)
 		}
 		path := filepath.Join(snapshots, name)
-		_, err = os.Stat(path)
+		_, err = os.Stat(path) //nolint:gosec // hubName holds it below the folder
 		return path, err
 	}
 	if revision != "" {
 		path := filepath.Join(snapshots, filepath.FromSlash(revision))
-		_, err = os.Stat(path) //nolint:gosec // the program names its model, and fs.ValidPath holds it below the folder
+		_, err = os.Stat(path)
 		return path, err
 	}
 	all, err := os.ReadDir(snapshots)
