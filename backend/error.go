@@ -104,3 +104,23 @@ func (e *CancelledError) Error() string {
 
 // Unwrap returns context.Canceled and the cause.
 func (e *CancelledError) Unwrap() []error { return []error{context.Canceled, e.Cause} }
+
+// Ended returns why ctx is done, as the error of what a backend did under it: one that says whose doing it was, whatever
+// cause the context was given. A deadline that passed is an *[Error] with the code "timeout", [ErrAbandoned] stays what it
+// is, and for anything else errors.Is finds context.Canceled. An [Output] does so itself; a batch calls it.
+func Ended(ctx context.Context, provider, op string) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case errors.Is(cause, ErrAbandoned):
+		return cause
+	case errors.Is(err, context.DeadlineExceeded):
+		if !errors.Is(cause, err) {
+			cause = fmt.Errorf("%w: %w", err, cause)
+		}
+		return &Error{Provider: provider, Op: op, Code: "timeout", Err: cause,
+			Remedy: "the deadline of the context passed: give it more time or ask for a shorter reply"}
+	case errors.Is(cause, err):
+		return cause
+	}
+	return &CancelledError{Cause: cause}
+}

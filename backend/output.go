@@ -2,7 +2,6 @@ package backend
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"runtime/debug"
@@ -89,7 +88,7 @@ func (o *Output) run(ctx context.Context, produce func(context.Context, *Writer)
 // finish ends the output. What must happen is deferred, so that it does when a hook exits the goroutine.
 func (o *Output) finish(ctx context.Context, err error) {
 	if err != nil && ctx.Err() != nil {
-		err = o.ended(ctx)
+		err = Ended(ctx, o.gen.Provider, "generate")
 	}
 	if o.gen.Ended.IsZero() {
 		o.gen.Ended = time.Now()
@@ -158,25 +157,6 @@ func (o *Output) panicked(p any) error {
 // exited is the error of a producer whose goroutine was exited by [runtime.Goexit], as a failing test does.
 func (o *Output) exited() error {
 	return &Error{Provider: o.gen.Provider, Op: "generate", Code: CodePanic, Remedy: "the goroutine that made the reply was exited"}
-}
-
-// ended returns why ctx is done, as the error of the generation: one that says whose doing it was, whatever cause the
-// context was given.
-func (o *Output) ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	switch {
-	case errors.Is(cause, ErrAbandoned):
-		return cause
-	case errors.Is(err, context.DeadlineExceeded):
-		if !errors.Is(cause, err) {
-			cause = fmt.Errorf("%w: %w", err, cause)
-		}
-		return &Error{Provider: o.gen.Provider, Op: "generate", Code: "timeout", Err: cause,
-			Remedy: "the deadline of the context passed: give it more time or ask for a shorter reply"}
-	case errors.Is(cause, err):
-		return cause
-	}
-	return &CancelledError{Cause: cause}
 }
 
 func (o *Output) message() content.Message {

@@ -26,6 +26,7 @@ func TestConformance(t *testing.T) {
 				ollama.WithReplyLimit(cfg.ReplyLimit),
 				ollama.WithTransport(cfg.Transport),
 				ollama.WithLogger(cfg.Logger),
+				ollama.WithImageFetch(ollama.ImageFetch{Private: cfg.FetchLocal}),
 			)
 		},
 		Dialect:  nativeAPI{},
@@ -41,6 +42,7 @@ func TestConformance(t *testing.T) {
 		Extra:           "mirostat",
 		ExtraPath:       "options.mirostat",
 		SchemaPath:      "format",
+		BatchSchemaPath: "format",
 		Usage:           content.Usage{InputTokens: 12, OutputTokens: 5},
 		NoResponseID:    true,
 		Reasoning:       true,
@@ -53,6 +55,9 @@ func TestConformance(t *testing.T) {
 type nativeAPI struct{}
 
 func (nativeAPI) Decode(path string, body []byte) (backendtest.Received, error) {
+	if path == "/api/generate" {
+		return decodeGenerate(body)
+	}
 	if path != "/api/chat" {
 		return backendtest.Received{}, fmt.Errorf("path %q, want /api/chat", path)
 	}
@@ -65,10 +70,8 @@ func (nativeAPI) Decode(path string, body []byte) (backendtest.Received, error) 
 	if req.Model == "" || len(req.Messages) == 0 {
 		return backendtest.Received{}, fmt.Errorf("no model or no messages")
 	}
-	for name := range req.Options {
-		if !knownOptions[name] && name != "mirostat" {
-			return backendtest.Received{}, fmt.Errorf("unknown option %q", name)
-		}
+	if err := checkOptions(req.Options); err != nil {
+		return backendtest.Received{}, err
 	}
 	got := backendtest.Received{Model: req.Model, Stream: req.Stream == nil || *req.Stream}
 	for _, m := range req.Messages {
@@ -82,6 +85,51 @@ func (nativeAPI) Decode(path string, body []byte) (backendtest.Received, error) 
 		got.Tools = got.Tools.Append(content.ToolSpec{Name: tool.Function.Name, Description: tool.Function.Description, Parameters: parameters})
 	}
 	return got, nil
+}
+
+func checkOptions(options map[string]any) error {
+	for name := range options {
+		if !knownOptions[name] && name != "mirostat" {
+			return fmt.Errorf("unknown option %q", name)
+		}
+	}
+	return nil
+}
+
+// decodeGenerate reads a request for a raw completion.
+func decodeGenerate(body []byte) (backendtest.Received, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	var req generateRequest
+	if err := dec.Decode(&req); err != nil {
+		return backendtest.Received{}, err
+	}
+	if req.Model == "" || req.Prompt == nil || !req.Raw || req.Stream == nil || *req.Stream {
+		return backendtest.Received{}, fmt.Errorf("not a raw completion in one piece")
+	}
+	return backendtest.Received{Model: req.Model, Prompts: []string{*req.Prompt}}, checkOptions(req.Options)
+}
+
+func (nativeAPI) Completions(all []backendtest.Completion) []byte {
+	c := all[0] // one a request
+	return encoded(map[string]any{"model": c.Model, "created_at": "2026-01-02T03:04:05.678Z", "response": c.Text, "done": true,
+		"done_reason": c.Finish, "context": []int{1, 2}, "prompt_eval_count": c.Usage.InputTokens, "eval_count": c.Usage.OutputTokens})
+}
+
+func (nativeAPI) Models(path string, list []string) ([]byte, bool) {
+	var models []map[string]any
+	for _, name := range list {
+		models = append(models, map[string]any{"name": name, "model": name, "modified_at": "2026-01-02T03:04:05Z", "size": 7})
+	}
+	return encoded(map[string]any{"models": models}), path == "/api/tags"
+}
+
+func encoded(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 // content returns a message as the server understands it.
@@ -124,11 +172,7 @@ func line(r backendtest.Reply, message map[string]any, done bool) []byte {
 		doc["total_duration"] = 1234
 		doc["prompt_eval_count"], doc["eval_count"] = r.Usage.InputTokens, r.Usage.OutputTokens
 	}
-	text, err := json.Marshal(doc)
-	if err != nil {
-		panic(err)
-	}
-	return append(text, '\n')
+	return append(encoded(doc), '\n')
 }
 
 func calls(r backendtest.Reply) []map[string]any {
@@ -171,11 +215,7 @@ func (nativeAPI) Failure(_ int, code, message string) []byte {
 	if code != "" {
 		doc["code"] = code
 	}
-	text, err := json.Marshal(doc)
-	if err != nil {
-		panic(err)
-	}
-	return text
+	return encoded(doc)
 }
 
 func (nativeAPI) Missing(bool) []byte {

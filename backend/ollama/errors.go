@@ -120,15 +120,15 @@ func malformed(op string, resp *wire.Response) error {
 }
 
 // cutOff says that a stream ended before its last line.
-func cutOff(resp *wire.Response) error {
-	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeInvalidResponse, RequestID: resp.RequestID(),
+func cutOff(op string, resp *wire.Response) error {
+	return &backend.Error{Provider: provider, Op: op, Code: backend.CodeInvalidResponse, RequestID: resp.RequestID(),
 		Remedy: "the reply ended before it was complete: the server, or a proxy in between, gave up; its log says more",
 		Err:    io.ErrUnexpectedEOF}
 }
 
 // broken is a failure to read a reply that had begun.
-func broken(resp *wire.Response, err error) error {
-	err = fail(opChat, err)
+func broken(op string, resp *wire.Response, err error) error {
+	err = fail(op, err)
 	if e, ok := errors.AsType[*backend.Error](err); ok {
 		e.RequestID = resp.RequestID()
 	}
@@ -136,11 +136,11 @@ func broken(resp *wire.Response, err error) error {
 }
 
 // failStream makes an error of an error object inside a reply that began with status 200.
-func failStream(s *wire.StatusError) error {
+func failStream(op string, s *wire.StatusError) error {
 	if status, err := strconv.Atoi(s.Code); err == nil && status >= 400 && status < 600 {
 		s.Status, s.Code = status, "" // it came too late for the header
 	}
-	e := &backend.Error{Provider: provider, Op: opChat, Err: s}
+	e := &backend.Error{Provider: provider, Op: op, Err: s}
 	_ = failStatus(e, s) // e itself
 	if e.Code == "" {
 		e.Code = codeStream
@@ -151,12 +151,37 @@ func failStream(s *wire.StatusError) error {
 	return e
 }
 
-func optionError(err error) error {
+// notPulled completes the error of an installation with what the server's sentence means.
+func notPulled(err error) error {
+	e, ok := errors.AsType[*backend.Error](err)
+	if !ok {
+		return err
+	}
+	if e.Status == http.StatusOK {
+		e.Status = 0 // the header of a reply whose body is the failure
+	}
+	has := func(part string) bool { return strings.Contains(e.Message, part) }
+	switch {
+	case has("file does not exist"), has("manifest unknown"):
+		e.Code, e.Remedy = codeNoModel, "the registry has no such model: look for it at https://ollama.com/library"
+	case has("invalid model name"):
+		e.Code, e.Remedy = backend.CodeConfiguration, "that is not a model's name: it looks like llama3.2 or llama3.2:1b"
+	case has("no such host"), has("connection refused"), has("dial tcp"), has("i/o timeout"):
+		e.Code, e.Remedy = backend.CodeUnreachable, "the server cannot reach the registry: check its network, and HTTPS_PROXY where it runs"
+	case has("newer version of Ollama"), has("requires a newer version"):
+		e.Remedy = "the model needs a newer server: bring Ollama up to date"
+	case has("no space left"):
+		e.Remedy = "the disk of the server is full: remove a model with `ollama rm`, or set OLLAMA_MODELS to a larger one"
+	}
+	return e
+}
+
+func optionError(op string, err error) error {
 	var o *backend.OptionError
 	if !errors.As(err, &o) {
 		return err
 	}
-	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeConfiguration, Remedy: o.Error(), Err: err}
+	return &backend.Error{Provider: provider, Op: op, Code: backend.CodeConfiguration, Remedy: o.Error(), Err: err}
 }
 
 func unsupported(remedy string) error {

@@ -91,3 +91,29 @@ func ExampleBackend_Models() {
 	}
 	// Output: smollm2:latest 87 MiB 2026-01-02
 }
+
+// A server installs a model on demand and tells how far it is.
+func ExampleBackend_Pull() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"status":"pulling manifest"}`+"\n")
+		io.WriteString(w, `{"status":"pulling 6e4c38e1172f","digest":"sha256:6e4c38e1172f","total":200,"completed":50}`+"\n")
+		io.WriteString(w, `{"status":"success"}`+"\n")
+	}))
+	defer server.Close()
+
+	b := ollama.New(ollama.WithBaseURL(server.URL), ollama.WithTransport(server.Client().Transport))
+	for step, err := range b.Pull(context.Background(), "llama3.2:1b") {
+		switch {
+		case err != nil:
+			fmt.Println(err)
+		case step.Total > 0:
+			fmt.Printf("%s: %d%%\n", step.Status, 100*step.Completed/step.Total)
+		default:
+			fmt.Println(step.Status)
+		}
+	}
+	// Output:
+	// pulling manifest
+	// pulling 6e4c38e1172f: 25%
+	// success
+}

@@ -36,6 +36,19 @@ type (
 		Logprobs    bool           `json:"logprobs"`
 		TopLogprobs int            `json:"top_logprobs"`
 	}
+	generateRequest struct {
+		Model     string         `json:"model"`
+		Prompt    *string        `json:"prompt"`
+		Suffix    string         `json:"suffix"`
+		Raw       bool           `json:"raw"`
+		Stream    *bool          `json:"stream"`
+		Format    any            `json:"format"`
+		KeepAlive any            `json:"keep_alive"`
+		Options   map[string]any `json:"options"`
+		Think     any            `json:"think"`
+		Truncate  *bool          `json:"truncate"`
+		Shift     *bool          `json:"shift"`
+	}
 	message struct {
 		Role       string     `json:"role"`
 		Content    string     `json:"content"`

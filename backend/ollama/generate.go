@@ -25,6 +25,8 @@ type chat struct {
 	begun bool // a message has come, if only an empty one
 	some  bool // text, reasoning or a tool call has come
 	calls int  // tool calls so far
+
+	later *backend.Request // not encoded yet: images are to be fetched first
 }
 
 // Generate starts one generation, as [backend.Backend] says. A part of a message or an option that Ollama cannot take
@@ -35,10 +37,17 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	}
 	sent, err := b.options.Merge(req.Options).Resolve(names)
 	if err != nil {
-		return nil, optionError(err)
+		return nil, optionError(opChat, err)
 	}
 	if picked := b.picked.Load(); picked != nil && sent.Model() == "" {
 		sent = sent.WithModel(*picked)
+	}
+	n := urls(req.Messages)
+	switch {
+	case n > 0 && b.images.Disable:
+		return nil, unsupported("images by URL are switched off: fetch it and use content.NewImage")
+	case n > maxFetched:
+		return nil, unsupported("there are too many images by URL: fetch them and use content.NewImage")
 	}
 	c := &chat{b: b, body: wire.GetBuffer(), stream: sent.Stream(), stops: sent.Has(backend.NeutralStop),
 		idle: backend.DefaultStreamTimeout}
@@ -46,11 +55,17 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 		c.idle = d
 	}
 	body, err := appendRequest(c.body.AvailableBuffer(), req, sent, b.keepAlive)
+	if err == nil && n > 0 {
+		later := req // encoded again with them; what cannot be sent is known now
+		c.later = &later
+	}
 	if err != nil {
 		wire.PutBuffer(c.body)
 		return nil, err
 	}
-	c.body.Write(body)
+	if c.later == nil {
+		c.body.Write(body)
+	}
 	host, port := b.client.Server()
 	return backend.Start(ctx, req, backend.Generation{
 		Provider:      provider,
@@ -62,11 +77,6 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	}, c.run), nil
 }
 
-// GenerateBatch is not there yet.
-func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
-	return backend.BatchReply{}, backend.NoBatch(provider)
-}
-
 func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 	defer wire.PutBuffer(c.body)
 	g := w.Generation()
@@ -76,6 +86,11 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 			return err
 		}
 		g.Model, g.Sent = model, g.Sent.WithModel(model)
+	}
+	if c.later != nil {
+		if err := c.encode(ctx, g.Sent); err != nil {
+			return err
+		}
 	}
 	c.body.Write(closeRequest(c.body.AvailableBuffer(), g.Model))
 
@@ -113,16 +128,32 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 	return c.readWhole(resp, d, w)
 }
 
+// encode fetches the images of a request and encodes it.
+func (c *chat) encode(ctx context.Context, sent backend.Options) error {
+	messages, err := c.b.images.resolve(ctx, c.later.Messages)
+	if err != nil {
+		return err
+	}
+	req := *c.later
+	req.Messages = messages
+	body, err := appendRequest(c.body.AvailableBuffer(), req, sent, c.b.keepAlive)
+	if err != nil {
+		return err
+	}
+	c.body.Write(body)
+	return nil
+}
+
 func (c *chat) readWhole(resp *wire.Response, d *decoder, w *backend.Writer) error {
 	body, err := resp.ReadAll(0)
 	if err != nil {
-		return broken(resp, err)
+		return broken(opChat, resp, err)
 	}
 	if err := c.add(resp, d, w, body); err != nil {
 		return err
 	}
 	if !d.done {
-		return cutOff(resp)
+		return cutOff(opChat, resp)
 	}
 	return c.verdict(resp, d)
 }
@@ -133,9 +164,9 @@ func (c *chat) readStream(resp *wire.Response, d *decoder, w *backend.Writer) er
 		line, err := lines.Next()
 		switch {
 		case err == io.EOF:
-			return cutOff(resp)
+			return cutOff(opChat, resp)
 		case err != nil:
-			return broken(resp, err)
+			return broken(opChat, resp, err)
 		}
 		if err := c.add(resp, d, w, line); err != nil {
 			return err
@@ -154,7 +185,7 @@ func (c *chat) add(resp *wire.Response, d *decoder, w *backend.Writer, object []
 	}
 	if d.failed {
 		if s := resp.StreamError(object); s != nil {
-			return failStream(s)
+			return failStream(opChat, s)
 		}
 		return malformed(opChat, resp)
 	}

@@ -58,6 +58,19 @@ func (b *Backend) Models(ctx context.Context) ([]Model, error) {
 	return models, nil
 }
 
+// ListModels returns the models the server has, as [backend.ModelLister] says; [Backend.Models] tells more of them.
+func (b *Backend) ListModels(ctx context.Context) ([]backend.ModelInfo, error) {
+	models, err := b.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]backend.ModelInfo, len(models))
+	for i, m := range models {
+		all[i] = backend.ModelInfo{Name: m.Name, Size: m.Size, Modified: m.Modified}
+	}
+	return all, nil
+}
+
 // Installed returns the model that name stands for: the very one, where a missing tag means ":latest", and never one
 // whose name only begins alike. Without it the error is an *[backend.Error] with status 404.
 func (b *Backend) Installed(ctx context.Context, name string) (Model, error) {

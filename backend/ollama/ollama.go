@@ -19,13 +19,19 @@ type Backend struct {
 	client    *wire.Client
 	options   backend.Options
 	keepAlive string
+	images    *fetcher
 	err       error // what makes the configuration unusable
+
+	batchConcurrency int
 
 	picking chan struct{} // holds one token: the right to ask the server for a model
 	picked  atomic.Pointer[string]
 }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Backend     = (*Backend)(nil)
+	_ backend.ModelLister = (*Backend)(nil)
+)
 
 // New returns a backend for the server that OLLAMA_HOST names, by default http://127.0.0.1:11434. It does no I/O; a
 // setting that cannot work is reported by [Backend.Info] and [Backend.Generate].
@@ -34,7 +40,11 @@ func New(opts ...Option) *Backend {
 	for _, o := range opts {
 		o(&c)
 	}
-	b := &Backend{options: c.options, keepAlive: c.keepAlive, picking: make(chan struct{}, 1)}
+	b := &Backend{options: c.options, keepAlive: c.keepAlive, images: newFetcher(c.images), picking: make(chan struct{}, 1),
+		batchConcurrency: DefaultBatchConcurrency}
+	if c.batchConcurrency > 0 {
+		b.batchConcurrency = c.batchConcurrency
+	}
 	if c.model != "" {
 		b.options = b.options.WithModel(c.model)
 	}
@@ -87,7 +97,7 @@ func (b *Backend) Info(ctx context.Context) (backend.Info, error) {
 	}
 	set, err := b.options.Resolve(names)
 	if err != nil {
-		return backend.Info{}, optionError(err)
+		return backend.Info{}, optionError("info", err)
 	}
 	model := set.Model()
 	if model == "" {
@@ -101,7 +111,7 @@ func (b *Backend) Info(ctx context.Context) (backend.Info, error) {
 		Model:         model,
 		ServerAddress: host,
 		ServerPort:    port,
-		Capabilities:  backend.Capabilities{Images: true, Tools: true, Structured: backend.StructuredSchema},
+		Capabilities:  backend.Capabilities{Images: true, Tools: true, Batch: true, Structured: backend.StructuredSchema},
 	}, nil
 }
 

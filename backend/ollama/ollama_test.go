@@ -19,7 +19,7 @@ func TestInfoWithAModelDoesNoIO(t *testing.T) {
 	got, err := b.Info(t.Context())
 	want := backend.Info{
 		Provider: "ollama", Model: "granite", ServerAddress: "gpu-box", ServerPort: 1234,
-		Capabilities: backend.Capabilities{Images: true, Tools: true, Structured: backend.StructuredSchema},
+		Capabilities: backend.Capabilities{Images: true, Tools: true, Batch: true, Structured: backend.StructuredSchema},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("Info (-want +got):\n%s, error %v", diff, err)

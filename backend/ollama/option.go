@@ -20,7 +20,10 @@ type config struct {
 	keepAlive string // as JSON, "" leaves it to the server
 	retries   int
 	limit     int64
+	images    ImageFetch
 	log       *slog.Logger
+
+	batchConcurrency int
 }
 
 // WithBaseURL sets the server's address in place of OLLAMA_HOST. It is a URL, for example "http://gpu-box:11434";
@@ -52,6 +55,13 @@ func WithRetries(n int) Option { return func(c *config) { c.retries = n } }
 
 // WithReplyLimit bounds a reply as the server sends it, in bytes. By default it is 64 MiB, for a streamed one 512 MiB.
 func WithReplyLimit(bytes int64) Option { return func(c *config) { c.limit = bytes } }
+
+// WithImageFetch changes how images are fetched that messages know by their URL.
+func WithImageFetch(f ImageFetch) Option { return func(c *config) { c.images = f } }
+
+// WithBatchConcurrency bounds how many prompts of one batch are with the server at a time; 0 is [DefaultBatchConcurrency].
+// More than OLLAMA_NUM_PARALLEL of the server only wait there.
+func WithBatchConcurrency(n int) Option { return func(c *config) { c.batchConcurrency = n } }
 
 // WithLogger sets where problems are reported that do not stop a request, at WARN. The default is to report none.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }

@@ -35,6 +35,8 @@ var reserved = map[string]string{
 	"messages": "messages are the call's, not an option",
 	"tools":    "offer tools with the call, not as an option",
 	"stream":   "use the stream option",
+	"prompt":   "prompts are the call's, not an option",
+	"raw":      "a batch is always raw, a chat never",
 	"options":  "give each parameter as an extra of its own name, without \"options\" around it",
 }
 

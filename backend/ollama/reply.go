@@ -18,6 +18,7 @@ var errMalformed = errors.New("ollama: malformed reply")
 // decode.
 type reply struct {
 	message         bool // it has a message, even if an empty one
+	completion      bool // it has the text of a raw completion, even if an empty one
 	text, reasoning []byte
 	calls           []backend.ToolDelta // without their index
 
@@ -34,6 +35,7 @@ type decoder struct {
 	json jsontext.Decoder
 	in   bytes.Buffer // what json reads; it aliases the caller's bytes
 	name []byte
+	raw  bool // replies are of /api/generate
 	reply
 }
 
@@ -49,6 +51,7 @@ func (d *decoder) release() {
 		d.text, d.reasoning = nil, nil
 	}
 	clear(d.calls[:cap(d.calls)])
+	d.raw = false
 	decoders.Put(d)
 }
 
@@ -99,6 +102,12 @@ func (d *decoder) member(name []byte) (err error) {
 	case "message":
 		d.message = true
 		return d.object(d.messageMember)
+	case "response":
+		if !d.raw {
+			return d.json.SkipValue()
+		}
+		d.completion = true
+		d.text, err = d.string(d.text[:0])
 	case "done":
 		d.done, err = d.bool()
 	case "done_reason":

@@ -58,9 +58,6 @@ func appendMessage(b []byte, m content.Message) ([]byte, error) {
 	for p := range m.Parts() {
 		switch p := p.(type) {
 		case content.Image:
-			if p.URL() != "" {
-				return nil, unsupported("Ollama takes images as bytes, not by their URL: fetch it and use content.NewImage")
-			}
 			images = append(images, p)
 		case content.Audio:
 			return nil, unsupported("Ollama takes no audio: send text or images")

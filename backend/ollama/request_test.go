@@ -139,6 +139,10 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 	}
 	nan := 0.0
 	nan /= nan
+	many := make([]content.Part, 33)
+	for i := range many {
+		many[i] = url
+	}
 	tests := []struct {
 		name   string
 		req    backend.Request
@@ -146,7 +150,8 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 		remedy string
 	}{
 		{"no messages", backend.Request{}, backend.CodeConfiguration, "at least one"},
-		{"image by URL", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, url))}, backend.CodeUnsupported, "content.NewImage"},
+		{"many images by URL", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, many...))}, backend.CodeUnsupported, "content.NewImage"},
+		{"an image by URL beside audio", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, url, sound))}, backend.CodeUnsupported, "no audio"},
 		{"audio", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, sound))}, backend.CodeUnsupported, "no audio"},
 		{"not a number", with(backend.Options{}.WithTemperature(nan)), backend.CodeConfiguration, "temperature"},
 		{"wrong kind", with(backend.Options{}.WithExtra("num_predict", "many")), backend.CodeConfiguration, "num_predict"},
@@ -162,6 +167,14 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 			wantError(t, err, backend.Error{Code: tt.code}, tt.remedy)
 		})
 	}
+}
+
+func TestImagesByURLSwitchedOff(t *testing.T) {
+	t.Parallel()
+	url := must(content.ImageURL("https://example.com/secret.png"))
+	b := ollama.New(ollama.WithModel("m"), ollama.WithTransport(refusing{t}), ollama.WithImageFetch(ollama.ImageFetch{Disable: true}))
+	_, err := b.Generate(t.Context(), backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, url))})
+	wantError(t, err, backend.Error{Code: backend.CodeUnsupported}, "switched off")
 }
 
 func TestTraceContextIsSent(t *testing.T) {
