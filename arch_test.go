@@ -84,8 +84,9 @@ var architecture = []struct {
 	{"examples/*", []string{"*"}, []string{anyModule}},
 	{"bench", []string{"*"}, []string{anyModule}},
 	{"integration", []string{"*"}, []string{anyModule}},
-	{"integration/*", nil, nil},
-	{"scripts/components/run", []string{"integration/components"}, nil},
+	{"integration/components", []string{"integration/components/tinymodel"}, nil},
+	{"integration/components/tinymodel", nil, nil},
+	{"scripts/components/run", []string{"integration/components", "integration/components/tinymodel"}, nil},
 }
 
 type listed struct {

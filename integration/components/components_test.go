@@ -2,6 +2,7 @@ package components
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"debug/elf"
 	"encoding/json"
@@ -17,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mellea-go/mellea/integration/components/tinymodel"
 )
 
 // get returns the body of a GET that must answer 200.
@@ -124,6 +127,114 @@ func TestOllama(t *testing.T) {
 	}
 	if err := o.Create(t.Context(), "bad", filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "create model bad") {
 		t.Errorf("Create of a missing file: %v", err)
+	}
+}
+
+// A scripted model says what its script says, token by token, with thoughts and native tool calls.
+func TestScripted(t *testing.T) {
+	o := StartOllama(t)
+	script := tinymodel.Script{Replies: []tinymodel.Reply{
+		{Thinking: "I do not know the weather.", Text: "One moment.", Calls: []tinymodel.Call{
+			{Name: "weather", Arguments: `{"city": "Paris", "days": 2}`}, {Name: "clock", Arguments: `{"zone": "CET"}`},
+		}},
+		{Text: "It is 18 degrees in Paris.\nIt is noon."},
+	}}
+	model := Scripted(t, o, script)
+	type message struct {
+		Role      string `json:"role"`
+		Content   string `json:"content"`
+		Thinking  string `json:"thinking,omitempty"`
+		ToolCalls []struct {
+			Function struct {
+				Name      string         `json:"name"`
+				Arguments map[string]any `json:"arguments"`
+			} `json:"function"`
+		} `json:"tool_calls,omitempty"`
+	}
+	tool := func(name string) map[string]any {
+		return map[string]any{"type": "function", "function": map[string]any{"name": name, "description": name,
+			"parameters": map[string]any{"type": "object", "properties": map[string]any{}}}}
+	}
+	chat := func(messages []message, options map[string]any) (reply message, tokens int) {
+		t.Helper()
+		body, err := json.Marshal(map[string]any{"model": model, "stream": false, "messages": messages,
+			"tools": []any{tool("weather"), tool("clock")}, "options": options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out struct {
+			Message message `json:"message"`
+			Tokens  int     `json:"eval_count"`
+			Why     string  `json:"done_reason"`
+		}
+		if err := json.Unmarshal([]byte(do(t, http.MethodPost, o.URL+"/api/chat", string(body))), &out); err != nil {
+			t.Fatal(err)
+		}
+		if out.Why != "stop" {
+			t.Errorf("done reason = %q, want stop", out.Why)
+		}
+		return out.Message, out.Tokens
+	}
+
+	conversation := []message{{Role: "system", Content: "Be brief."}, {Role: "user", Content: "The weather in Paris?"}}
+	for _, options := range []map[string]any{nil, {"temperature": 1.5, "seed": 3, "top_k": 0, "top_p": 1, "repeat_penalty": 1.5}} {
+		first, tokens := chat(conversation, options)
+		if first.Content != "One moment." || first.Thinking != "I do not know the weather." || tokens < 10 {
+			t.Errorf("the first reply is %+v in %d tokens", first, tokens)
+		}
+		var calls []string
+		for _, c := range first.ToolCalls {
+			arguments, err := json.Marshal(c.Function.Arguments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls = append(calls, c.Function.Name+string(arguments))
+		}
+		if got, want := strings.Join(calls, " "), `weather{"city":"Paris","days":2} clock{"zone":"CET"}`; got != want {
+			t.Errorf("calls = %s, want %s", got, want)
+		}
+		second, _ := chat(append(conversation, first, message{Role: "tool", Content: "18"}, message{Role: "tool", Content: "12:00"}), options)
+		if second.Content != script.Replies[1].Text || len(second.ToolCalls) > 0 {
+			t.Errorf("the second reply is %+v, want %q", second, script.Replies[1].Text)
+		}
+	}
+
+	// Each piece is a chunk of the stream, and a prompt without the template has the first reply.
+	plain := Scripted(t, o, tinymodel.Say("one two three"))
+	stream := do(t, http.MethodPost, o.URL+"/api/generate", `{"model":"`+plain+`","prompt":"Count!","raw":true}`)
+	for _, piece := range []string{`"response":"one"`, `"response":" two"`, `"response":" three"`} {
+		if !strings.Contains(stream, piece) {
+			t.Errorf("the stream has no chunk %s: %s", piece, stream)
+		}
+	}
+}
+
+func TestRandomModel(t *testing.T) {
+	o := StartOllama(t)
+	dir := t.TempDir()
+	var weights bytes.Buffer
+	if err := tinymodel.WriteRandom(&weights, 42); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"random.gguf": weights.String(), "Modelfile": "FROM ./random.gguf\nPARAMETER num_thread 1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.Create(t.Context(), "random", filepath.Join(dir, "Modelfile")); err != nil {
+		t.Fatal(err)
+	}
+	say := func(seed int) string {
+		t.Helper()
+		var out struct{ Response string }
+		body := fmt.Sprintf(`{"model":"random","prompt":"the people","stream":false,"options":{"temperature":1,"seed":%d,"num_predict":20}}`, seed)
+		if err := json.Unmarshal([]byte(do(t, http.MethodPost, o.URL+"/api/generate", body)), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Response
+	}
+	if one, again, two := say(1), say(1), say(2); one == "" || one != again || one == two {
+		t.Errorf("seed 1 says %q and %q, seed 2 says %q: want the seed to decide", one, again, two)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mellea-go/mellea/integration/components/tinymodel"
 )
 
 // startTime bounds the start of one server, which takes a few seconds, on a
@@ -66,6 +68,17 @@ func StartJaeger(t testing.TB) *Jaeger {
 	}
 	cleanup(t, j.server, stop)
 	return j
+}
+
+// Scripted makes a model on the server that says the script, as
+// [Ollama.Script] does, and returns its name.
+func Scripted(t testing.TB, o *Ollama, script tinymodel.Script) string {
+	t.Helper()
+	name, err := o.Script(t.Context(), script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // LlamaLib returns the folder of the llama.cpp libraries, libllama.so and libggml.so among them. It skips or fails
