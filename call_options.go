@@ -4,9 +4,11 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/internal/engine"
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
 	"github.com/mellea-go/mellea/schema"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // CallOption configures one call.
@@ -28,6 +30,10 @@ type callConfig struct {
 	outputPrefix string
 	media        []content.Part
 	sink         func(int, backend.Chunk)
+	tools        tool.Set
+	noTools      bool
+	loop         engine.Loop
+	err          error // of an option
 }
 
 type grounding struct {

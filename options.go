@@ -10,6 +10,7 @@ import (
 	"github.com/mellea-go/mellea/history"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/internal/engine"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // StartOption configures a session at [Start].
@@ -29,6 +30,9 @@ type blockConfig struct {
 	setSystem    bool
 	conversation string
 	templates    fs.FS
+	tools        tool.Set
+	loop         engine.Loop
+	err          error // of an option
 }
 
 type startConfig struct {
@@ -37,8 +41,11 @@ type startConfig struct {
 	history history.History
 }
 
-// formatter returns the formatter to use where base is in force.
+// formatter returns the formatter to use where base is in force, or what is wrong with the options.
 func (c blockConfig) formatter(base *component.Formatter) (*component.Formatter, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
 	if c.templates == nil {
 		return base, nil
 	}
@@ -53,6 +60,13 @@ func (c blockConfig) onto(s engine.Scope) engine.Scope {
 	}
 	if c.conversation != "" {
 		s.Conversation = c.conversation
+	}
+	s.Tools = s.Tools.Merge(c.tools)
+	if c.loop.Turns != 0 {
+		s.Loop.Turns = c.loop.Turns
+	}
+	if c.loop.Parallel != 0 {
+		s.Loop.Parallel = c.loop.Parallel
 	}
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/mellea-go/mellea/internal/engine"
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Result is what a call gave.
@@ -24,13 +25,18 @@ type Result[T any] struct {
 	Generation backend.Generation
 	// Usage is the sum over all attempts, judges not included.
 	Usage content.Usage
+	// ToolRuns are the calls of tools that led to the reply, in the order the model asked for them.
+	ToolRuns []ToolRun
+
+	pending []tool.Call
 }
 
 // Text returns the text of the reply.
 func (r *Result[T]) Text() string { return r.Message.Text() }
 
 func newResult[T any](res engine.Result) *Result[T] {
-	out := &Result[T]{Message: res.Reply.Message, Generation: res.Reply.Generation, Attempts: res.Attempts.Slice(), Usage: res.Usage}
+	out := &Result[T]{Message: res.Reply.Message, Generation: res.Reply.Generation, Attempts: res.Attempts.Slice(), Usage: res.Usage,
+		ToolRuns: res.Runs, pending: res.Pending}
 	// The engine keeps the type of a value that hooks replace, so this fails only for a value that was never made.
 	out.Value, _ = res.Value.(T)
 	return out
@@ -78,9 +84,16 @@ func unmet(res engine.Result) *UnmetError {
 }
 
 // UsageError says that an argument is missing, or that an option does not fit the call it was given to.
-type UsageError struct{ Option, Reason string }
+type UsageError struct {
+	Option, Reason string
+	// Err is the cause, nil for none. Reason tells it.
+	Err error
+}
 
 func (e *UsageError) Error() string { return "mellea: " + e.Option + ": " + e.Reason }
+
+// Unwrap returns the cause.
+func (e *UsageError) Unwrap() error { return e.Err }
 
 // ErrClosed is the error of a call on a runner that has been closed.
 var ErrClosed = engine.ErrClosed

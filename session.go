@@ -51,7 +51,7 @@ func open(ctx context.Context, c startConfig) (*Session, error) {
 		return nil, err
 	}
 	core, err := engine.Open(ctx, engine.SessionConfig{ID: newID(), Backend: c.backend, Formatter: f, Options: c.options,
-		System: c.system, Conversation: c.conversation, History: c.history, Hooks: c.hooks})
+		System: c.system, Conversation: c.conversation, Tools: c.tools, Loop: c.loop, History: c.history, Hooks: c.hooks})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/internal/engine"
 	"github.com/mellea-go/mellea/requirement"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Instruct asks the model to do what description says. When requirements are not met, it returns the result of the best
@@ -57,7 +58,8 @@ func (s *Session) Validate(ctx context.Context, text string, reqs ...requirement
 // StartInstruct asks the model without waiting for the reply: one generation, whose output can be read as it arrives or
 // used as a variable or grounding of a later call. Its requirements are shown to the model and not judged; [Check],
 // [Strategy] and [Stream] are errors here. The reply is asked for in pieces; Options(backend.Options{}.WithStream(false))
-// asks for it whole. Its turn is appended to the history when it succeeds.
+// asks for it whole. With tools, the output goes on until the model has no more calls to make: its chunks are those of all
+// the generations that takes, its reply is the last. Its turn is appended to the history when it succeeds.
 func StartInstruct(ctx context.Context, r Runner, description string, opts ...CallOption) (*backend.Output, error) {
 	c := configure(opts)
 	if c.strategy != nil {
@@ -70,6 +72,9 @@ func StartInstruct(ctx context.Context, r Runner, description string, opts ...Ca
 		if !req.Shown() {
 			return nil, &UsageError{Option: "Check", Reason: "StartInstruct validates nothing: use Instruct"}
 		}
+	}
+	if c.err != nil {
+		return nil, c.err
 	}
 	on := r.on()
 	if on.err != nil {
@@ -114,7 +119,10 @@ func (c callConfig) instruction(description string) component.Instruction {
 // scope lays the call's own system message and conversation over those of the scope. Its options stay apart: they are
 // the call's, and hooks see them merged.
 func (c callConfig) scope(s engine.Scope) engine.Scope {
-	return blockConfig{system: c.system, setSystem: c.setSystem, conversation: c.conversation}.onto(s)
+	if c.noTools {
+		s.Tools = tool.Set{}
+	}
+	return blockConfig{system: c.system, setSystem: c.setSystem, conversation: c.conversation, tools: c.tools, loop: c.loop}.onto(s)
 }
 
 func (c callConfig) call(on runner, comp component.Component, parse func(content.Message) (any, error)) engine.Call {
@@ -133,6 +141,9 @@ func run[T any](ctx context.Context, r Runner, comp component.Component, parse f
 	on := r.on()
 	if on.err != nil {
 		return &Result[T]{}, on.err
+	}
+	if c.err != nil {
+		return &Result[T]{}, c.err
 	}
 	res, err := c.scope(on.scope).Act(ctx, c.call(on, comp, parse))
 	out := newResult[T](res)

@@ -46,3 +46,23 @@ func (PlainText) Pending() []*backend.Output { return nil }
 
 // Parse returns the reply's text.
 func (PlainText) Parse(reply content.Message) (string, error) { return reply.Text(), nil }
+
+// Transcript is a component that shows messages as they are.
+type Transcript struct{ ms content.Messages }
+
+var _ Typed[content.Message] = Transcript{}
+
+// FromMessages returns the component that shows ms, oldest first.
+func FromMessages(ms ...content.Message) Transcript { return Transcript{content.NewMessages(ms...)} }
+
+// Kind returns "messages".
+func (Transcript) Kind() string { return "messages" }
+
+// Prompt returns the messages.
+func (t Transcript) Prompt() (Prompt, error) { return Prompt{Messages: t.ms}, nil }
+
+// Pending returns nil: messages are complete.
+func (Transcript) Pending() []*backend.Output { return nil }
+
+// Parse returns the reply as it is.
+func (Transcript) Parse(reply content.Message) (content.Message, error) { return reply, nil }

@@ -12,11 +12,13 @@ import (
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
 	"github.com/mellea-go/mellea/schema"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Component is open while one component is executed: rendered, generated, validated, repaired, parsed. A guard may
-// change Requirements, Options, Format and Strategy, clearing included; a review may change Value, keeping its type. Where Value is the reply's text, or the reply, the reply follows the change and so does the history; the attempts
-// stay as they were made.
+// change Requirements, Options, Format, Strategy and Tools, clearing included; a review may change Value, keeping its type.
+// Where Value is the reply's text, or the reply, the reply follows the change and so does the history; the attempts stay as
+// they were made.
 //
 // A lazy call validates nothing: a guard that gives it a strategy, or a requirement that is not shown to the model, is
 // in error.
@@ -28,8 +30,10 @@ var Component = hook.NewPoint("component", hook.Accept[ComponentStart, Component
 		return old, forbidden("component", "Kind")
 	case edited.Prompt != old.Prompt:
 		return old, forbidden("component", "Prompt")
-	case edited.Tools != old.Tools: // calls offer no tools yet, so there is nothing to switch
-		return old, forbidden("component", "Tools")
+	case edited.Available != old.Available:
+		return old, forbidden("component", "Available")
+	case edited.Tools && edited.Available.Len() == 0:
+		return old, forbidden("component", "Tools, of a call that has none")
 	case edited.Lazy != old.Lazy:
 		return old, forbidden("component", "Lazy")
 	case old.Lazy && edited.Strategy != nil:
@@ -83,9 +87,10 @@ type ComponentStart struct {
 	// Strategy decides about further attempts; nil makes one generation without validation. A guard that adds
 	// requirements to a call that had none, and no strategy, need not name one: the default takes effect. Writable.
 	Strategy sampling.Strategy
-	// Tools says whether the call offers tools to the model. Not writable as long as calls have none of their own; tools
-	// that a guard of [Generation] offers are not counted here.
+	// Tools says whether the call offers tools to the model. Writable, where there are any Available.
 	Tools bool
+	// Available are the tools that the call has.
+	Available tool.Set
 	// Lazy says that the caller does not wait: the operation ends with its generation.
 	Lazy bool
 }

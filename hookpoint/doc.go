@@ -50,7 +50,7 @@ func All() []string {
 	return []string{
 		SessionStart.Name(), Session.Name(), SessionReset.Name(), Component.Name(), Format.Name(), Generation.Name(),
 		GenerationEvent.Name(), GenerationBatch.Name(), Sampling.Name(), SamplingIteration.Name(), SamplingRepair.Name(), SamplingSelect.Name(),
-		Validation.Name(), Requirement.Name(),
+		Validation.Name(), Requirement.Name(), Tool.Name(),
 	}
 }
 

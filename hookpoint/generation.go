@@ -54,7 +54,8 @@ type GenerationStart struct {
 	Options backend.Options
 	// Format constrains the reply. Writable.
 	Format schema.Schema
-	// Tools are offered to the model. Writable.
+	// Tools are offered to the model. Writable: a tool that is taken out is not run either, whatever the model asks for. Of
+	// one that is put in, and that the call does not have, the calls are answered with an error.
 	Tools content.List[content.ToolSpec]
 	// ContextSize counts the messages that came from the history.
 	ContextSize int

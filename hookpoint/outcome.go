@@ -13,4 +13,5 @@ type (
 	SamplingOutcome     = hook.Outcome[SamplingStart, SamplingEnd]
 	ValidationOutcome   = hook.Outcome[ValidationStart, ValidationEnd]
 	RequirementOutcome  = hook.Outcome[RequirementStart, RequirementEnd]
+	ToolOutcome         = hook.Outcome[ToolStart, ToolEnd]
 )

@@ -17,6 +17,7 @@ var payloads = []any{
 	hookpoint.FormatEnd{}, hookpoint.SamplingStart{}, hookpoint.SamplingEnd{}, hookpoint.Iteration{}, hookpoint.Repair{},
 	hookpoint.Selection{}, hookpoint.ValidationStart{}, hookpoint.ValidationEnd{}, hookpoint.RequirementStart{},
 	hookpoint.RequirementEnd{}, hookpoint.GenerationStart{}, hookpoint.GenerationEnd{}, hookpoint.ChunkArrived{},
+	hookpoint.ToolStart{}, hookpoint.ToolEnd{},
 }
 
 // A subscriber must not be able to change what another sees: no exported field reaches a slice, a map or a pointer.

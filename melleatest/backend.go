@@ -19,7 +19,8 @@ type Reply struct {
 	Pieces []string
 	// Calls are the tool calls of the reply.
 	Calls []content.ToolCall
-	// Usage, FinishReason, ResponseID and ResponseModel fill the metadata; FinishReason defaults to "stop".
+	// Usage, FinishReason, ResponseID and ResponseModel fill the metadata; FinishReason defaults to "stop", and
+	// to "tool_calls" with Calls.
 	Usage         content.Usage
 	FinishReason  string
 	ResponseID    string
@@ -39,6 +40,11 @@ type Reply struct {
 
 // Say returns a reply of one piece.
 func Say(text string) Reply { return Reply{Pieces: []string{text}} }
+
+// Use returns a reply that asks for one call of a tool, without an id. Arguments are JSON, or what a careless model writes.
+func Use(name, arguments string) Reply {
+	return Reply{Calls: []content.ToolCall{{Name: name, Arguments: arguments}}}
+}
 
 // Fail returns a reply that ends with err before its first piece.
 func Fail(err error) Reply { return Reply{Err: err} }
@@ -195,6 +201,9 @@ func (r Reply) produce(ctx context.Context, w *backend.Writer) error {
 	reason := r.FinishReason
 	if reason == "" {
 		reason = "stop"
+		if len(r.Calls) > 0 {
+			reason = "tool_calls"
+		}
 	}
 	g.FinishReasons = content.ListOf(reason)
 	return nil

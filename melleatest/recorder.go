@@ -55,7 +55,7 @@ func NewRecorder(tb testing.TB) *Recorder { //nolint:thelper // tb may be nil
 func (r *Recorder) Bindings() []hook.Binding {
 	return hook.Plugin{Name: "recorder", Sources: []hook.Source{
 		record(r, hookpoint.SessionStart), record(r, hookpoint.Session), record(r, hookpoint.Component), record(r, hookpoint.Format),
-		record(r, hookpoint.Generation), record(r, hookpoint.GenerationBatch), record(r, hookpoint.Sampling), record(r, hookpoint.Validation), record(r, hookpoint.Requirement),
+		record(r, hookpoint.Generation), record(r, hookpoint.GenerationBatch), record(r, hookpoint.Sampling), record(r, hookpoint.Validation), record(r, hookpoint.Requirement), record(r, hookpoint.Tool),
 		note(r, hookpoint.SessionReset), note(r, hookpoint.SamplingIteration), note(r, hookpoint.SamplingRepair), note(r, hookpoint.SamplingSelect),
 	}}.Bindings()
 }

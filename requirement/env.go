@@ -2,6 +2,7 @@ package requirement
 
 import (
 	"context"
+	"iter"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
@@ -19,6 +20,8 @@ type EnvConfig struct {
 	Message content.Message
 	// Input is the prompt that led to it, as rendered, without the history.
 	Input content.Messages
+	// Steps is what was said between Input and Message: the model's calls of tools, and their results.
+	Steps content.Messages
 	// History is the conversation before Input; nil stands for an empty one.
 	History history.History
 	// Options are those of the validation.
@@ -54,6 +57,23 @@ func (e Env) Message() content.Message { return e.c.Message }
 
 // Input returns the prompt that led to the reply, as rendered, without the history.
 func (e Env) Input() content.Messages { return e.c.Input }
+
+// Steps returns what was said between the prompt and the reply: the model's calls of tools, and their results.
+func (e Env) Steps() content.Messages { return e.c.Steps }
+
+// ToolCalls iterates over the tools that the model called on its way to the reply, and those that the reply itself asks for.
+func (e Env) ToolCalls() iter.Seq[content.ToolCall] {
+	return func(yield func(content.ToolCall) bool) {
+		for m := range e.c.Steps.Values() {
+			for c := range m.ToolCalls() {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+		e.c.Message.ToolCalls()(yield)
+	}
+}
 
 // History returns the conversation before the prompt.
 func (e Env) History() history.History {

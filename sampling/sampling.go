@@ -68,7 +68,9 @@ type Attempt struct {
 	// Component is that of the attempt's step, and Input its messages as rendered, without the history.
 	Component component.Component
 	Input     content.Messages
-	Reply     backend.Reply
+	// Steps is what was said between Input and Reply: the model's calls of tools, and their results.
+	Steps content.Messages
+	Reply backend.Reply
 	// Results are the verdicts on the reply, empty when there was none to judge.
 	Results requirement.Results
 	// ParseErr says that the reply is not the value asked for.

@@ -105,7 +105,7 @@ func asTurn(s State) Step {
 				talk = talk.Append(s.History.View().Slice()...)
 			}
 		}
-		talk = talk.Append(append(a.Input.Slice(), spoken(a.Reply.Message))...)
+		talk = talk.Append(append(a.Input.Concat(a.Steps).Slice(), spoken(a.Reply.Message))...)
 		step = Step{Component: turn{TurnData{Reasons: a.Reasons()}}, History: talk, Repair: RepairTurn}
 	}
 	return step

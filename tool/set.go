@@ -93,6 +93,25 @@ func (s Set) Lookup(name string) (Tool, bool) {
 	return t, ok
 }
 
+// Offered returns the tools of s that specs name: those a model was offered.
+func (s Set) Offered(specs content.List[content.ToolSpec]) Set {
+	offered := make(map[string]bool, specs.Len())
+	for spec := range specs.Values() {
+		offered[spec.Name] = true
+	}
+	var all []Tool
+	for t := range s.All() {
+		if offered[t.Name()] {
+			all = append(all, t)
+		}
+	}
+	if len(all) == s.Len() {
+		return s
+	}
+	some, _ := NewSet(all...) // names are unique in s
+	return some
+}
+
 // Specs returns the tools as a model is shown them, in order.
 func (s Set) Specs() content.List[content.ToolSpec] {
 	if s.s == nil {

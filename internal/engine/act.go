@@ -13,6 +13,7 @@ import (
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
 	"github.com/mellea-go/mellea/schema"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Call is one component to execute.
@@ -31,6 +32,9 @@ type Call struct {
 	// Sink is given the chunks of each attempt as they arrive, in the caller's goroutine; nil is none. Under a strategy
 	// that runs attempts in parallel it is called by several goroutines at once.
 	Sink func(attempt int, c backend.Chunk)
+	// Tools are offered to the model, and run when it asks, as the scope's Loop says. The announcement of the call
+	// decides, so this is the engine's own.
+	tools tool.Set
 	// Append takes the turn of a call that succeeded, before closing the session stops waiting for the call; nil drops it.
 	Append func(turn []content.Message)
 }
@@ -52,11 +56,18 @@ type Result struct {
 	// Generations counts the generations made, judges not included; Usage is their sum.
 	Generations int
 	Usage       content.Usage
+	// Runs are the calls of tools on the way to Reply, in the order they were asked for, and Pending those that Reply asks
+	// for.
+	Runs    []ToolRun
+	Pending []tool.Call
 }
 
-func turn(input content.Messages, reply content.Message) []content.Message {
-	all := make([]content.Message, 0, input.Len()+1)
+func turn(input, steps content.Messages, reply content.Message) []content.Message {
+	all := make([]content.Message, 0, input.Len()+steps.Len()+1)
 	for m := range input.Values() {
+		all = append(all, m)
+	}
+	for m := range steps.Values() {
 		all = append(all, m)
 	}
 	return append(all, reply)
@@ -138,7 +149,8 @@ func (c Call) strategy() sampling.Strategy {
 
 func (s Scope) announce(c Call, lazy bool) hookpoint.ComponentStart {
 	return hookpoint.ComponentStart{Session: s.Session, Component: c.Component, Kind: c.Component.Kind(), Prompt: c.Prompt,
-		Requirements: c.Requirements, Options: s.Options.Merge(c.Options), Format: c.Format, Strategy: c.Strategy, Lazy: lazy}
+		Requirements: c.Requirements, Options: s.Options.Merge(c.Options), Format: c.Format, Strategy: c.Strategy,
+		Tools: s.Tools.Len() > 0, Available: s.Tools, Lazy: lazy}
 }
 
 // edited returns the call as the guards of its Component operation left it. Its options are whole from here on: those
@@ -147,6 +159,9 @@ func (s Scope) announce(c Call, lazy bool) hookpoint.ComponentStart {
 func (c Call) edited(start hookpoint.ComponentStart) Call {
 	none := c.Strategy == nil && !start.Lazy
 	c.Requirements, c.Options, c.Format, c.Strategy = start.Requirements, start.Options, start.Format, start.Strategy
+	if start.Tools {
+		c.tools = start.Available
+	}
 	if none {
 		c.Strategy = c.strategy()
 	}
@@ -190,26 +205,23 @@ func (s Scope) execute(ctx context.Context, c Call) (Result, error) {
 	}
 	try, err := s.try(ctx, c, sampling.Step{Component: c.Component, History: c.History}, 0)
 	if err != nil {
-		return Result{Selected: -1, Generations: try.generations(), Usage: try.reply.Generation.Usage, Reply: try.reply}, err
+		return Result{Selected: -1, Generations: try.generations, Usage: try.usage, Reply: try.reply, Runs: try.runs}, err
 	}
-	return Result{Value: try.value, Reply: try.reply, Turn: turn(try.input, try.reply.Message), Selected: -1,
-		Success: true, Generations: 1, Usage: try.reply.Generation.Usage}, nil
+	return Result{Value: try.value, Reply: try.reply, Turn: turn(try.input, try.steps, try.reply.Message), Selected: -1,
+		Success: true, Generations: try.generations, Usage: try.usage, Runs: try.runs, Pending: try.pending}, nil
 }
 
-// try is one generation of a component, rendered and parsed.
+// try is one reply to a component, rendered and parsed: one generation, or as many as the model needs to call tools.
 type try struct {
-	started bool
-	input   content.Messages
-	reply   backend.Reply
-	value   any
-	parse   error // the reply could not be parsed
-}
-
-func (t try) generations() int {
-	if t.started {
-		return 1
-	}
-	return 0
+	input       content.Messages
+	steps       content.Messages // calls of tools and their results, between input and reply
+	reply       backend.Reply
+	value       any
+	parse       error // the reply could not be parsed
+	generations int
+	usage       content.Usage
+	runs        []ToolRun
+	pending     []tool.Call // what reply asks for
 }
 
 // try renders, generates and parses. A reply that cannot be parsed is an error outside sampling (iteration 0) and a
@@ -220,12 +232,7 @@ func (s Scope) try(ctx context.Context, c Call, step sampling.Step, iteration in
 	if err != nil {
 		return t, err
 	}
-	out, err := s.generate(ctx, a)
-	if err != nil {
-		return t, err
-	}
-	t.started = true
-	if t.reply, err = collect(ctx, out, max(iteration, 1), c.Sink); err != nil {
+	if err := s.converse(ctx, a, c.tools, iteration, c.Sink, &t); err != nil {
 		return t, err
 	}
 	t.value, t.parse = s.parse(ctx, c, t.reply.Message, iteration)
@@ -267,7 +274,7 @@ func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteratio
 		past = step.History.View()
 	}
 	return ask{backend: b, info: info, kind: comp.Kind(), prompt: c.Prompt, variables: variablesOf(comp),
-		messages: s.withSystem(past, rendered.Messages), options: options, format: c.Format,
+		messages: s.withSystem(past, rendered.Messages), options: options, format: c.Format, tools: c.tools.Specs(),
 		context: past.Len(), iteration: iteration}, nil
 }
 

@@ -52,6 +52,12 @@ var _ backend.Lifecycle = (*generation)(nil)
 // generate opens a Generation operation and starts the backend. With an error nothing runs and the operation has
 // ended; without, the operation ends in the output's producer.
 func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
+	_, out, err := s.open(ctx, a)
+	return out, err
+}
+
+// open is generate for who wants to know what became of the request.
+func (s Scope) open(ctx context.Context, a ask) (*generation, *backend.Output, error) {
 	info := a.info
 	start := hookpoint.GenerationStart{
 		Session: s.Session, Info: info, Kind: a.kind, Conversation: s.Conversation, Prompt: a.prompt,
@@ -63,7 +69,7 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 	}
 	ctx, op, err := hookpoint.Generation.Begin(ctx, s.Set, start)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: hookpoint.GenerationEvent.Active(s.Set),
 		reviewed: hookpoint.Generation.Reviewed(s.Set)}
@@ -77,9 +83,9 @@ func (s Scope) generate(ctx context.Context, a ask) (*backend.Output, error) {
 		if ended != nil { // nil when what the backend left running was faster
 			err = ended
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return out, nil
+	return g, out, nil
 }
 
 // start calls the backend. The operation has to end whatever that does: a panic is an error, and so is an output that
@@ -154,10 +160,14 @@ func (g *generation) end(r backend.Reply, err error) (backend.Reply, error) {
 	if err != nil && g.reviewed {
 		r.Message = silent
 	}
+	r.Message = identified(r.Message, g.op.Pre.Messages)
 	end, err := g.op.EndAt(r.Generation.Ended, hookpoint.GenerationEnd{Reply: r.Message, Generation: r.Generation}, ending(g.ctx, err))
 	switch {
 	case err == nil:
 		r.Message = end.Reply
+		if g.reviewed {
+			r.Message = identified(r.Message, g.op.Pre.Messages)
+		}
 	case g.reviewed:
 		r.Message = silent
 	}

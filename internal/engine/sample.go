@@ -172,18 +172,18 @@ func (l *loop) attempt(ctx context.Context, step sampling.Step, n int) (try, req
 		return t, requirement.Results{}, err
 	}
 	results, err := l.scope.validate(ctx, validation{requirements: l.checked, options: l.scope.judging(l.call.Options),
-		message: t.reply.Message, input: t.input, history: step.History, iteration: n})
+		message: t.reply.Message, input: t.input, steps: t.steps, history: step.History, iteration: n})
 	return t, results, err
 }
 
 // record takes an attempt in and reports whether the loop is over for the others too.
 func (l *loop) record(ctx context.Context, step sampling.Step, n int, t try, results requirement.Results, err error) bool {
-	a := sampling.Attempt{Number: n, Component: step.Component, Input: t.input, Reply: t.reply, Results: results,
+	a := sampling.Attempt{Number: n, Component: step.Component, Input: t.input, Steps: t.steps, Reply: t.reply, Results: results,
 		ParseErr: t.parse, Err: err}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.generations += t.generations()
-	l.usage = l.usage.Add(t.reply.Generation.Usage)
+	l.generations += t.generations
+	l.usage = l.usage.Add(t.usage)
 	if err != nil && (l.passed > 0 || errors.Is(err, errLost)) {
 		return true // it lost: what this loop gave up is no attempt
 	}
@@ -236,7 +236,7 @@ func (l *loop) result() Result {
 		return res
 	}
 	t := l.tries[res.Selected]
-	res.Value, res.Reply = t.value, t.reply
+	res.Value, res.Reply, res.Runs, res.Pending = t.value, t.reply, t.runs, t.pending
 	// The turn that goes into the history is the question as it was first put, and the answer that was chosen.
 	first := l.tries[0].input
 	for i, a := range l.attempts.All() {
@@ -244,7 +244,7 @@ func (l *loop) result() Result {
 			first = l.tries[i].input
 		}
 	}
-	res.Turn = turn(first, t.reply.Message)
+	res.Turn = turn(first, t.steps, t.reply.Message)
 	return res
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/mellea-go/mellea/component"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Scope is the configuration under which calls run. It is a value: a session, a block and a call each derive their
@@ -24,6 +25,9 @@ type Scope struct {
 	System       string
 	Conversation string
 	Session      hookpoint.SessionRef
+	// Tools are offered to the model by every call but those of judges.
+	Tools tool.Set
+	Loop  Loop
 
 	infos *infos
 	calls *calls

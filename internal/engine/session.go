@@ -13,6 +13,7 @@ import (
 	"github.com/mellea-go/mellea/history"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // Session is a scope with a life and a history. It is safe for concurrent use.
@@ -40,6 +41,8 @@ type SessionConfig struct {
 	Options      backend.Options
 	System       string
 	Conversation string
+	Tools        tool.Set
+	Loop         Loop
 	History      history.History
 	Hooks        []hook.Source
 }
@@ -50,6 +53,7 @@ func Open(ctx context.Context, c SessionConfig) (*Session, error) {
 	set := (*hook.Set)(nil).WithScope(hook.ScopeSession, c.Hooks...)
 	s := &Session{Scope: NewScope(set, c.Backend, c.Formatter), history: c.History, sets: []*hook.Set{set}}
 	s.Options, s.System, s.Conversation = c.Options, c.System, c.Conversation
+	s.Tools, s.Loop = c.Tools, c.Loop
 
 	starting := hookpoint.SessionStarting{ID: c.ID, History: c.History.Kind(), Conversation: c.Conversation,
 		Model: c.Options.Model(), Options: c.Options}

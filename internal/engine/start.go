@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/mellea-go/mellea/backend"
-	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/sampling"
@@ -53,16 +52,64 @@ type lazyCall struct {
 	call  Call
 	op    hook.Op[hookpoint.ComponentStart, hookpoint.ComponentEnd]
 	entry *call
-	input content.Messages
+	try   try
 }
 
 func (l *lazyCall) start() (*backend.Output, error) {
-	a, err := l.scope.prepare(l.ctx, l.call, sampling.Step{Component: l.call.Component, History: l.call.History}, 0, &l.input)
+	a, err := l.scope.prepare(l.ctx, l.call, sampling.Step{Component: l.call.Component, History: l.call.History}, 0, &l.try.input)
 	if err != nil {
 		return nil, err
 	}
-	a.after, a.hold = l.finish, hookpoint.Component.Reviewed(l.scope.Set)
+	hold := hookpoint.Component.Reviewed(l.scope.Set)
+	if l.call.tools.Len() > 0 {
+		return l.converse(a, hold), nil
+	}
+	a.after, a.hold = l.single, hold
 	return l.scope.generate(l.ctx, a)
+}
+
+// converse returns the output of a call with tools: that of all the generations that it takes, one after the other. Readers
+// see the pieces of each as they arrive; the reply is the last one.
+func (l *lazyCall) converse(a ask, hold bool) *backend.Output {
+	req := backend.Request{}.WithLifecycle(conversation{l}, hold)
+	return backend.Start(l.ctx, req, backend.Generation{Provider: a.info.Provider}, func(ctx context.Context, w *backend.Writer) error {
+		generation, base, top := 0, 0, 0 // tool calls are numbered through
+		return l.scope.converse(ctx, a, l.call.tools, 0, func(_ int, c backend.Chunk) {
+			if generation != l.try.generations {
+				generation, base = l.try.generations, top
+			}
+			switch c.Kind {
+			case backend.ChunkText:
+				w.Text(c.At, []byte(c.Text))
+			case backend.ChunkReasoning:
+				w.Reasoning(c.At, []byte(c.Text))
+			case backend.ChunkToolCall:
+				c.Tool.Index += base
+				top = max(top, c.Tool.Index+1)
+				_ = w.ToolCall(c.At, c.Tool) // past the bound readers see no more of them
+			}
+		}, &l.try)
+	})
+}
+
+// conversation is the part of a lazy call in the output that it makes of several generations.
+type conversation struct{ l *lazyCall }
+
+// Chunk implements [backend.Lifecycle]: the generations have announced their chunks.
+func (conversation) Chunk(backend.Chunk) {}
+
+// Finish implements [backend.Lifecycle].
+func (c conversation) Finish(all backend.Reply, err error) (backend.Reply, error) {
+	if c.l.try.generations == 0 {
+		c.l.try.reply = backend.Reply{Message: silent, Generation: all.Generation}
+	}
+	return c.l.finish(c.l.try.reply, err)
+}
+
+// single is finish for a call of one generation.
+func (l *lazyCall) single(r backend.Reply, err error) (backend.Reply, error) {
+	l.try.reply, l.try.generations, l.try.usage = r, 1, r.Generation.Usage
+	return l.finish(r, err)
 }
 
 // finish runs in the producer, where a panic would end the program: one of a parser or a history is the error of the
@@ -70,7 +117,8 @@ func (l *lazyCall) start() (*backend.Output, error) {
 func (l *lazyCall) finish(r backend.Reply, err error) (backend.Reply, error) {
 	defer l.entry.leave()
 	defer func() { _, _ = l.op.End(hookpoint.ComponentEnd{}, hook.ErrPanicked) }() // ended by now, but for an exit
-	res := Result{Reply: r, Turn: turn(l.input, r.Message), Selected: -1, Generations: 1, Usage: r.Generation.Usage}
+	t := &l.try
+	res := Result{Reply: r, Turn: turn(t.input, t.steps, r.Message), Selected: -1, Generations: t.generations, Usage: t.usage}
 	if err == nil {
 		err = caught(func() (err error) {
 			res.Value, err = l.scope.parse(l.ctx, l.call, r.Message, 0)

@@ -19,7 +19,7 @@ type validation struct {
 	requirements requirement.Requirements
 	options      backend.Options
 	message      content.Message
-	input        content.Messages
+	input, steps content.Messages
 	history      history.History
 	iteration    int
 }
@@ -99,7 +99,7 @@ func (s Scope) checkAll(ctx context.Context, v validation) (requirement.Results,
 func (s Scope) check(ctx context.Context, v validation, index int, r requirement.Requirement) (requirement.Verdict, error) {
 	end, err := hookpoint.Requirement.Do(ctx, s.Set, hookpoint.RequirementStart{Session: s.Session, Requirement: r, Index: index, Iteration: v.iteration},
 		func(ctx context.Context, _ hookpoint.RequirementStart) (hookpoint.RequirementEnd, error) {
-			env := requirement.NewEnv(requirement.EnvConfig{Message: v.message, Input: v.input, History: v.history, Options: v.options,
+			env := requirement.NewEnv(requirement.EnvConfig{Message: v.message, Input: v.input, Steps: v.steps, History: v.history, Options: v.options,
 				Ask: func(ctx context.Context, q requirement.Question) (content.Message, error) {
 					return s.question(ctx, v, q)
 				}})
