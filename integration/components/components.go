@@ -1,5 +1,7 @@
 // Package components starts the real servers that integration tests need, and
-// stops them: Ollama with a small instruct model, and Jaeger.
+// stops them: Ollama with a small instruct model or one that says what the test
+// scripts, LiteLLM, `transformers serve`, and Jaeger. It also finds what programs
+// load themselves, such as the llama.cpp libraries.
 //
 // The servers come from a cache folder outside the tree, filled by
 // scripts/components/install.sh; this package never downloads or builds. Every
@@ -7,10 +9,9 @@
 // folder of its own, so any number of them, from any number of test processes,
 // run side by side.
 //
-// Tests call [StartOllama] and [StartJaeger], which skip the test when a
-// component is missing, or fail it when MELLEA_REQUIRE_COMPONENTS=1. A program,
-// or a TestMain that shares one server among many tests, calls [RunOllama] and
-// [RunJaeger]. Both ways the servers also end when the process that started them
+// Tests call [StartOllama] and its like, which skip the test when a component is
+// missing, or fail it when MELLEA_REQUIRE_COMPONENTS=1. A program, or a TestMain
+// that shares one server among many tests, calls [RunOllama] and its like. Both ways the servers also end when the process that started them
 // is killed.
 package components
 
@@ -24,10 +25,13 @@ import (
 
 // The components that [Find] and [Require] know.
 const (
-	OllamaServer = "ollama"   // the Ollama server
-	JaegerServer = "jaeger"   // the Jaeger server
-	SmolLM2      = "smollm2"  // the weights of SmolLM2-135M-Instruct
-	LlamaCPP     = "llamacpp" // the llama.cpp libraries
+	OllamaServer = "ollama"       // the Ollama server
+	JaegerServer = "jaeger"       // the Jaeger server
+	SmolLM2      = "smollm2"      // the weights of SmolLM2-135M-Instruct
+	LlamaCPP     = "llamacpp"     // the llama.cpp libraries
+	LiteLLMProxy = "litellm"      // the LiteLLM proxy
+	Transformers = "transformers" // Hugging Face Transformers with its server
+	SmolLM2HF    = "smollm2hf"    // the weights of SmolLM2-135M-Instruct as a Hugging Face folder
 )
 
 // versions are the pins of scripts/components/install.sh; a test compares them.
@@ -36,6 +40,9 @@ var versions = map[string]string{
 	JaegerServer: "1.76.0",
 	SmolLM2:      "0.1.2",
 	LlamaCPP:     "3.22.1",
+	LiteLLMProxy: "1.106.12",
+	Transformers: "5.24.0",
+	SmolLM2HF:    "0.1.2",
 }
 
 // ErrMissing is the cause of the error [Find] returns for a component that is

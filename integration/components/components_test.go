@@ -427,6 +427,15 @@ func TestVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, packages := range map[string]string{LiteLLMProxy: "litellm.txt", Transformers: "transformers.txt"} {
+		pins, err := os.ReadFile("../../scripts/components/" + packages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line := name + "==" + versions[name]; !strings.Contains(string(pins), "\n"+line+"\n") {
+			t.Errorf("%s has no line %s", packages, line)
+		}
+	}
 	for name, version := range versions {
 		line := strings.ToUpper(name) + "_VERSION=" + version
 		if !strings.Contains(string(script), "\n"+line) {

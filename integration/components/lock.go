@@ -84,6 +84,8 @@ func reservePorts(cache string, n int) (*ports, error) {
 // address returns the i-th port as host:port.
 func (p *ports) address(i int) string { return loopback(p.numbers[i]) }
 
+func (p *ports) port(i int) string { return strconv.Itoa(p.numbers[i]) }
+
 func (p *ports) release() {
 	for _, f := range p.locks {
 		unlock(f)
@@ -91,4 +93,6 @@ func (p *ports) release() {
 	p.numbers, p.locks = nil, nil
 }
 
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+const loopbackHost = "127.0.0.1"
+
+func loopback(port int) string { return net.JoinHostPort(loopbackHost, strconv.Itoa(port)) }

@@ -70,6 +70,38 @@ func StartJaeger(t testing.TB) *Jaeger {
 	return j
 }
 
+// StartLiteLLM starts a LiteLLM proxy in front of o, as [RunLiteLLM] does, for
+// the time of the test. It skips or fails the test as [Require] does. When the
+// test fails, the end of the proxy's log is in the test's output.
+func StartLiteLLM(t testing.TB, o *Ollama) *LiteLLM {
+	t.Helper()
+	Require(t, LiteLLMProxy)
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	l, stop, err := RunLiteLLM(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cleanup(t, l.server, stop)
+	return l
+}
+
+// TransformersServe starts `transformers serve` on SmolLM2, as [RunTransformers]
+// does, for the time of the test. It skips or fails the test as [Require] does.
+// When the test fails, the end of the server's log is in the test's output.
+func TransformersServe(t testing.TB) *TransformersServer {
+	t.Helper()
+	Require(t, Transformers, SmolLM2HF)
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	s, stop, err := RunTransformers(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cleanup(t, s.server, stop)
+	return s
+}
+
 // Scripted makes a model on the server that says the script, as
 // [Ollama.Script] does, and returns its name.
 func Scripted(t testing.TB, o *Ollama, script tinymodel.Script) string {

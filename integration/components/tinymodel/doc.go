@@ -4,5 +4,6 @@
 // tokenizer, sampler, streaming and parser of tool calls, with a reply that is
 // known beforehand and takes milliseconds.
 //
-// [WriteScripted] and [WriteRandom] write GGUF files.
+// [WriteScripted] and [WriteRandom] write GGUF files, [WriteScriptedFolder] and
+// [WriteRandomFolder] folders as the Hugging Face hub has them.
 package tinymodel

@@ -1,0 +1,180 @@
+package components
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mellea-go/mellea/integration/components/tinymodel"
+)
+
+// completion is a reply of a chat-completions API.
+type completion struct {
+	Model   string
+	Choices []struct {
+		Message struct {
+			Content   string
+			ToolCalls []struct {
+				Function struct{ Name, Arguments string }
+			} `json:"tool_calls"`
+		}
+		FinishReason string `json:"finish_reason"`
+	}
+	Usage struct {
+		CompletionTokens int `json:"completion_tokens"`
+	}
+	Error struct{ Message string }
+
+	status int
+	header http.Header
+}
+
+// complete posts a request for a chat.
+func complete(t *testing.T, url, key, body string) completion {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := completion{status: resp.StatusCode, header: resp.Header}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatalf("%s: %s: %v", resp.Status, text, err)
+	}
+	return c
+}
+
+func (c completion) text() string {
+	if len(c.Choices) == 0 {
+		return ""
+	}
+	return c.Choices[0].Message.Content
+}
+
+func TestLiteLLM(t *testing.T) {
+	Require(t, OllamaServer, SmolLM2, LiteLLMProxy)
+	o := StartOllama(t)
+	l := StartLiteLLM(t, o)
+	checkPort(t, l.URL)
+
+	ask := func(model, key string) completion {
+		t.Helper()
+		return complete(t, l.URL, key, fmt.Sprintf(`{"model":%q,"max_tokens":8,"temperature":0,"messages":[{"role":"user","content":"What is gravity?"}]}`, model))
+	}
+	small := ask(LiteLLMSmall, l.Key)
+	if small.status != http.StatusOK || small.text() == "" || small.header.Get("X-Litellm-Call-Id") == "" {
+		t.Errorf("%s: status %d, reply %q, headers %v", LiteLLMSmall, small.status, small.text(), small.header)
+	}
+	if cost := small.header.Get("X-Litellm-Response-Cost"); cost == "" || cost == "0" || cost == "0.0" {
+		t.Errorf("%s costs %q, want more than nothing", LiteLLMSmall, cost)
+	}
+	if got := ask(LiteLLMFragile, l.Key); got.status != http.StatusOK || got.text() != small.text() {
+		t.Errorf("%s: status %d (%s), reply %q, want that of %s: %q", LiteLLMFragile, got.status, got.Error.Message, got.text(), LiteLLMSmall, small.text())
+	}
+	if got := ask(LiteLLMBroken, l.Key); got.status < 500 || got.Error.Message == "" {
+		t.Errorf("%s: status %d, error %q", LiteLLMBroken, got.status, got.Error.Message)
+	}
+	if got := ask(LiteLLMSmall, "sk-wrong"); got.status != http.StatusUnauthorized && got.status != http.StatusBadRequest {
+		t.Errorf("a wrong key: status %d, want it refused", got.status)
+	}
+	if got := ask("ollama_chat/"+o.Model, l.Key); got.status != http.StatusOK || got.text() == "" {
+		t.Errorf("a provider's prefix: status %d (%s), reply %q", got.status, got.Error.Message, got.text())
+	}
+
+	// Through the proxy, too, a scripted model calls tools.
+	scripted := Scripted(t, o, tinymodel.Script{Replies: []tinymodel.Reply{{Calls: []tinymodel.Call{{Name: "clock", Arguments: `{"zone": "CET"}`}}}}})
+	got := complete(t, l.URL, l.Key, `{"model":"openai/`+scripted+`","messages":[{"role":"user","content":"What time is it?"}],
+		"tools":[{"type":"function","function":{"name":"clock","description":"tells the time","parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}]}`)
+	if len(got.Choices) != 1 || len(got.Choices[0].Message.ToolCalls) != 1 || got.Choices[0].Message.ToolCalls[0].Function.Name != "clock" {
+		t.Errorf("status %d (%s), choices %+v, want a call of the clock", got.status, got.Error.Message, got.Choices)
+	}
+}
+
+func TestTransformers(t *testing.T) {
+	s := TransformersServe(t)
+	checkPort(t, s.URL)
+	body := fmt.Sprintf(`{"model":%q,"max_tokens":6,"temperature":0,"messages":[{"role":"user","content":"What is gravity?"}]}`, s.Model)
+	whole := complete(t, s.URL, "", body)
+	if whole.status != http.StatusOK || whole.text() == "" || whole.Usage.CompletionTokens != 6 {
+		t.Fatalf("status %d, reply %q of %d tokens", whole.status, whole.text(), whole.Usage.CompletionTokens)
+	}
+	var streamed strings.Builder
+	for line := range strings.Lines(do(t, http.MethodPost, s.URL+"/v1/chat/completions", strings.Replace(body, "{", `{"stream":true,`, 1))) {
+		var chunk struct {
+			Choices []struct{ Delta struct{ Content string } }
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok && strings.HasPrefix(data, "{") {
+			if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+				t.Fatalf("%s: %v", data, err)
+			}
+			for _, c := range chunk.Choices {
+				streamed.WriteString(c.Delta.Content)
+			}
+		}
+	}
+	if streamed.String() != whole.text() {
+		t.Errorf("streamed %q, want %q", streamed.String(), whole.text())
+	}
+	t.Logf("reply: %q", whole.text())
+}
+
+// Folders that tests write are models for Transformers, too: one that says what its script says, one of random weights.
+func TestTransformersFolders(t *testing.T) {
+	Require(t, Transformers)
+	const text = "It is 18 degrees.\nIt is noon, and the air is still."
+	tests := map[string]struct {
+		write func(dir string) error
+		want  map[string]string // replies by conversation
+	}{
+		"scripted": {
+			func(dir string) error {
+				return tinymodel.WriteScriptedFolder(dir, tinymodel.Say(text, "You are welcome."))
+			},
+			map[string]string{
+				`{"role":"user","content":"And now?"}`: text,
+				`{"role":"user","content":"And now?"},{"role":"assistant","content":"Noon."},{"role":"user","content":"Thanks."}`: "You are welcome.",
+			},
+		},
+		"random": {
+			func(dir string) error { return tinymodel.WriteRandomFolder(dir, 1) },
+			map[string]string{`{"role":"user","content":"the"}`: ""},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := tt.write(dir); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), startTime)
+			defer cancel()
+			s, stop, err := RunTransformers(ctx, dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cleanup(t, s.server, stop)
+			for messages, want := range tt.want {
+				got := complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":40,"temperature":0,"messages":[%s]}`, dir, messages))
+				if got.status != http.StatusOK || want != "" && got.text() != want {
+					t.Errorf("%s: status %d, reply %q, want %q", messages, got.status, got.text(), want)
+				}
+			}
+		})
+	}
+}
