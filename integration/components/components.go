@@ -34,6 +34,9 @@ const (
 	SmolLM2HF    = "smollm2hf"    // the weights of SmolLM2-135M-Instruct as a Hugging Face folder
 )
 
+// SmolLM2File is the GGUF file in the folder of [SmolLM2].
+const SmolLM2File = "smollm2-135m-instruct.gguf"
+
 // versions are the pins of scripts/components/install.sh; a test compares them.
 var versions = map[string]string{
 	OllamaServer: "0.17.4",

@@ -124,7 +124,7 @@ func LlamaLib(t testing.TB) string {
 // fails the test as [Require] does.
 func SmolLM2GGUF(t testing.TB) string {
 	t.Helper()
-	return filepath.Join(installed(t, SmolLM2), "smollm2-135m-instruct.gguf")
+	return filepath.Join(installed(t, SmolLM2), SmolLM2File)
 }
 
 // installed returns the folder of a component that the test requires.

@@ -1,11 +1,17 @@
 // Command run runs a command beside a real Ollama and a real Jaeger:
 //
-//	go run ./scripts/components/run [-keep] [-grpc] -- COMMAND ARGUMENT…
+//	go run ./scripts/components/run [-keep] [-grpc] [-litellm] [-transformers] -- COMMAND ARGUMENT…
 //
 // The command finds the servers by its environment: OLLAMA_HOST, MELLEA_MODEL,
 // OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, and with
 // MELLEA_TRACES_ENABLED and MELLEA_TRACES_OTLP its traces are on;
-// JAEGER_QUERY_URL is where they can be read back. It has this
+// JAEGER_QUERY_URL is where they can be read back. MELLEA_LLAMA_LIB and
+// MELLEA_GGUF name the llama.cpp libraries and the model's file, where they are
+// installed. With -litellm a LiteLLM proxy stands in front of Ollama, named by
+// LITELLM_PROXY_API_BASE and LITELLM_PROXY_API_KEY; with -transformers there is a
+// `transformers serve`, at TRANSFORMERS_URL with the model TRANSFORMERS_MODEL.
+//
+// The command has this
 // program's standard input and outputs; what this program itself says goes to
 // standard error. When the command ends the servers are stopped and this program
 // exits with its code (which "go run" shows, and turns to 1). With -keep the
@@ -22,15 +28,17 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/mellea-go/mellea/integration/components"
 )
 
-const usage = `usage: go run ./scripts/components/run [-keep] [-grpc] -- COMMAND ARGUMENT…
+const usage = `usage: go run ./scripts/components/run [-keep] [-grpc] [-litellm] [-transformers] -- COMMAND ARGUMENT…
 
-Starts Ollama and Jaeger, runs the command with their addresses in its
+Starts Ollama, Jaeger and what the flags name, runs the command with their addresses in its
 environment, and stops them.
 
 `
@@ -40,16 +48,19 @@ func main() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
 	}
-	keep := flag.Bool("keep", false, "leave the servers up after the command, until interrupted")
-	grpc := flag.Bool("grpc", false, "have the command send OTLP over gRPC (default: over HTTP)")
+	var o options
+	flag.BoolVar(&o.keep, "keep", false, "leave the servers up after the command, until interrupted")
+	flag.BoolVar(&o.grpc, "grpc", false, "have the command send OTLP over gRPC (default: over HTTP)")
+	flag.BoolVar(&o.litellm, "litellm", false, "start a LiteLLM proxy in front of Ollama, too")
+	flag.BoolVar(&o.transformers, "transformers", false, "start 'transformers serve', too")
 	flag.Parse()
-	if flag.NArg() == 0 && !*keep {
+	if flag.NArg() == 0 && !o.keep {
 		flag.Usage()
 		os.Exit(2)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	code, err := run(flag.Args(), *keep, *grpc, signals)
+	code, err := run(flag.Args(), o, signals)
 	if err != nil {
 		say("%v", err)
 		code = max(code, 1)
@@ -57,24 +68,35 @@ func main() {
 	os.Exit(code)
 }
 
+// options say which servers run, and how long.
+type options struct {
+	keep, grpc, litellm, transformers bool
+}
+
 // run starts the servers, runs the command and stops the servers. It returns the
 // command's exit code, and an error for what went wrong around the command.
-func run(command []string, keep, grpc bool, signals <-chan os.Signal) (code int, err error) {
-	s, code, err := start(signals)
+func run(command []string, o options, signals <-chan os.Signal) (code int, err error) {
+	s, code, err := start(o, signals)
 	if err != nil {
 		return code, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 
 	say("Ollama listens on %s, model %s", s.ollama.URL, s.ollama.Model)
+	if s.litellm != nil {
+		say("LiteLLM listens on %s", s.litellm.URL)
+	}
+	if s.transformers != nil {
+		say("transformers serve listens on %s", s.transformers.URL)
+	}
 	say("Jaeger takes OTLP on %s (HTTP) and %s (gRPC), answers on %s", s.jaeger.OTLPHTTP, s.jaeger.OTLPGRPC, s.jaeger.QueryURL)
 	if len(command) > 0 {
-		if code, err = runCommand(command, s.environ(grpc), signals); err != nil {
+		if code, err = runCommand(command, s.environ(o.grpc), signals); err != nil {
 			return code, err
 		}
 	}
-	if keep {
-		for _, v := range s.variables(grpc) {
+	if o.keep {
+		for _, v := range s.variables(o.grpc) {
 			say("  %s", v)
 		}
 		say("the servers stay up; Ctrl-C stops them")
@@ -83,16 +105,18 @@ func run(command []string, keep, grpc bool, signals <-chan os.Signal) (code int,
 	return code, nil
 }
 
-// servers are both servers, running.
+// servers are the servers, running; those not asked for are nil.
 type servers struct {
-	ollama *components.Ollama
-	jaeger *components.Jaeger
-	stops  []func() error
+	ollama       *components.Ollama
+	jaeger       *components.Jaeger
+	litellm      *components.LiteLLM
+	transformers *components.TransformersServer
+	stops        []func() error
 }
 
-// start starts both servers. A signal ends the start. With an error it returns
+// start starts the servers. A signal ends the start. With an error it returns
 // the exit code to end with, else 0.
-func start(signals <-chan os.Signal) (*servers, int, error) {
+func start(o options, signals <-chan os.Signal) (*servers, int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	type result struct {
@@ -101,7 +125,7 @@ func start(signals <-chan os.Signal) (*servers, int, error) {
 	}
 	started := make(chan result, 1)
 	go func() {
-		s, err := startBoth(ctx)
+		s, err := startAll(ctx, o)
 		started <- result{s, err}
 	}()
 	select {
@@ -126,24 +150,41 @@ func start(signals <-chan os.Signal) (*servers, int, error) {
 	}
 }
 
-func startBoth(ctx context.Context) (*servers, error) {
+func startAll(ctx context.Context, o options) (_ *servers, err error) {
 	s := &servers{}
-	ollama, stop, err := components.RunOllama(ctx)
-	if err != nil {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	var stop func() error
+	if s.ollama, stop, err = components.RunOllama(ctx); err != nil {
 		return nil, err
 	}
-	s.ollama, s.stops = ollama, append(s.stops, stop)
-	jaeger, stop, err := components.RunJaeger(ctx)
-	if err != nil {
-		return nil, errors.Join(err, s.stop())
+	s.stops = append(s.stops, stop)
+	if s.jaeger, stop, err = components.RunJaeger(ctx); err != nil {
+		return nil, err
 	}
-	s.jaeger, s.stops = jaeger, append(s.stops, stop)
+	s.stops = append(s.stops, stop)
+	if o.litellm {
+		if s.litellm, stop, err = components.RunLiteLLM(ctx, s.ollama); err != nil {
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+	}
+	if o.transformers {
+		if s.transformers, stop, err = components.RunTransformers(ctx, ""); err != nil {
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+	}
 	return s, nil
 }
 
+// stop stops the servers, the last one first.
 func (s *servers) stop() error {
 	var errs []error
-	for _, stop := range s.stops {
+	for _, stop := range slices.Backward(s.stops) {
 		errs = append(errs, stop())
 	}
 	return errors.Join(errs...)
@@ -155,7 +196,7 @@ func (s *servers) variables(grpc bool) []string {
 	if grpc {
 		endpoint, protocol = "http://"+s.jaeger.OTLPGRPC, "grpc"
 	}
-	return []string{
+	all := []string{
 		"OLLAMA_HOST=" + s.ollama.URL,
 		"MELLEA_MODEL=" + s.ollama.Model,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + endpoint,
@@ -164,6 +205,19 @@ func (s *servers) variables(grpc bool) []string {
 		"MELLEA_TRACES_OTLP=true",
 		"JAEGER_QUERY_URL=" + s.jaeger.QueryURL,
 	}
+	if dir, err := components.Find(components.LlamaCPP); err == nil {
+		all = append(all, "MELLEA_LLAMA_LIB="+filepath.Join(dir, "lib"))
+	}
+	if dir, err := components.Find(components.SmolLM2); err == nil {
+		all = append(all, "MELLEA_GGUF="+filepath.Join(dir, components.SmolLM2File))
+	}
+	if s.litellm != nil {
+		all = append(all, "LITELLM_PROXY_API_BASE="+s.litellm.URL, "LITELLM_PROXY_API_KEY="+s.litellm.Key)
+	}
+	if s.transformers != nil {
+		all = append(all, "TRANSFORMERS_URL="+s.transformers.URL+"/v1", "TRANSFORMERS_MODEL="+s.transformers.Model)
+	}
+	return all
 }
 
 func (s *servers) environ(grpc bool) []string {

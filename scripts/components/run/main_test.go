@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 			for _, s := range tt.signals {
 				signals <- s
 			}
-			code, err := run(tt.command, false, false, signals)
+			code, err := run(tt.command, options{}, signals)
 			if code != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("code %d, error %v; want %d, %q", code, err, tt.want, tt.err)
 			}
@@ -80,10 +80,31 @@ func TestRunKeep(t *testing.T) {
 			}
 		}
 	}()
-	code, err := run([]string{"sh", "-c", "echo >" + ready}, true, false, signals)
+	code, err := run([]string{"sh", "-c", "echo >" + ready}, options{keep: true}, signals)
 	close(ended)
 	<-interrupter
 	if code != 0 || err != nil {
 		t.Errorf("code %d, error %v", code, err)
+	}
+}
+
+// The flags add servers, and the command is told where they are.
+func TestRunAll(t *testing.T) {
+	components.Require(t, components.OllamaServer, components.SmolLM2, components.JaegerServer, components.LlamaCPP,
+		components.LiteLLMProxy, components.Transformers, components.SmolLM2HF)
+	seen := filepath.Join(t.TempDir(), "env")
+	code, err := run([]string{"sh", "-c", "env >" + seen}, options{litellm: true, transformers: true}, make(chan os.Signal))
+	if code != 0 || err != nil {
+		t.Fatalf("code %d, error %v", code, err)
+	}
+	env, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"MELLEA_LLAMA_LIB=", "MELLEA_GGUF=", "LITELLM_PROXY_API_BASE=http://127.0.0.1:", "LITELLM_PROXY_API_KEY=sk-",
+		"TRANSFORMERS_URL=http://127.0.0.1:", "TRANSFORMERS_MODEL="} {
+		if !strings.Contains(string(env), want) {
+			t.Errorf("the command's environment has no %s", want)
+		}
 	}
 }
