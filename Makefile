@@ -6,10 +6,10 @@ GO    ?= go
 FUZZTIME ?= 50000x
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check race lint bench fuzz generate components integration record-demo demo-real
+.PHONY: help demo test check race lint bench fuzz generate components integration record-conformance record-demo demo-real
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the demonstration; nothing to install
 	$(GO) run ./cmd/mellea demo
@@ -40,6 +40,11 @@ components: ## install the real servers of the integration tests, once
 
 integration: components ## run the integration tests against the real servers
 	MELLEA_REQUIRE_COMPONENTS=1 $(GO) test ./integration/...
+
+record-conformance: components ## record what every backend passes, on fakes and real servers, and make the scoreboard of it
+	MELLEA_RECORD_CONFORMANCE=1 $(GO) test -count=1 -run Conformance ./backend/...
+	MELLEA_RECORD_CONFORMANCE=1 MELLEA_REQUIRE_COMPONENTS=1 $(GO) test -count=1 -timeout 20m ./integration/...
+	$(GO) generate ./backend/backendtest
 
 record-demo: components ## record the demonstration anew from the real small model
 	$(GO) run ./scripts/components/run -- \

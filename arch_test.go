@@ -79,6 +79,7 @@ var architecture = []struct {
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
 	{"internal/otlptest", nil, []string{anyModule}},
 	{"internal/watsonxtest", []string{"content", "schema", "backend", "backend/backendtest"}, nil},
+	{"internal/scoreboardgen", []string{"backend/backendtest"}, nil},
 	{"internal/semconvgen", []string{"telemetry/semconv"}, []string{anyModule}},
 	{"cmd/*", []string{"*"}, []string{anyModule}},
 	{"examples/*", []string{"*"}, []string{anyModule}},

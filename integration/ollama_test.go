@@ -96,7 +96,46 @@ func TestOllama(t *testing.T) {
 	testFormat(t, b)
 	testCancel(t, b)
 	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "no-such-model"})
+		backendtest.RunReal(t, b, backendtest.Real{Name: "ollama", Against: "Ollama 0.17.4, " + server.Model,
+			Seed: true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model})
+	})
+
+	t.Run("completes raw prompts as the server does", func(t *testing.T) {
+		prompts := []string{"The capital of Italy is", "Two and two make", "The sky is"}
+		batch := backend.BatchRequest{Prompts: content.ListOf(prompts...), Options: question("").Options}
+		got, err := b.GenerateBatch(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var usage content.Usage
+		for i, it := range got.Items.All() {
+			raw := rawCompletion(t, server, prompts[i])
+			if it.Text != raw.Response || it.Err != nil || it.Text == "" {
+				t.Errorf("completion of %q = %q, %v, want %q", prompts[i], it.Text, it.Err, raw.Response)
+			}
+			usage = usage.Add(content.Usage{InputTokens: raw.PromptEvalCount, OutputTokens: raw.EvalCount})
+		}
+		if got.Generation.Usage != usage {
+			t.Errorf("usage = %+v, want %+v", got.Generation.Usage, usage)
+		}
+	})
+
+	t.Run("lists its models", func(t *testing.T) {
+		models, err := b.ListModels(t.Context())
+		if err != nil || len(models) != 1 || models[0].Name != server.Model || models[0].Size == 0 || models[0].Modified.IsZero() {
+			t.Errorf("ListModels() = %+v, %v, want %s alone", models, err, server.Model)
+		}
+	})
+
+	t.Run("a model that cannot be pulled", func(t *testing.T) {
+		var last error
+		for _, err := range b.Pull(t.Context(), "no-such-model-anywhere:1b") {
+			last = err
+		}
+		var e *backend.Error
+		if !errors.As(last, &e) || e.Op != "pull" || e.Remedy == "" {
+			t.Errorf("Pull = %v, want a *backend.Error with a remedy", last)
+		}
 	})
 
 	t.Run("unknown model", func(t *testing.T) {
@@ -243,6 +282,31 @@ func rawOllama(t *testing.T, server *components.Ollama, text string) rawReply {
 	var raw rawReply
 	if err := json.Unmarshal(reply, &raw); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s, %v", resp.Status, reply, err)
+	}
+	return raw
+}
+
+// rawCompletion makes one completion of a batch of question("") without any code of ours.
+func rawCompletion(t *testing.T, server *components.Ollama, prompt string) (raw struct {
+	Response        string
+	PromptEvalCount int `json:"prompt_eval_count"`
+	EvalCount       int `json:"eval_count"`
+}) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"model": server.Model, "stream": false, "raw": true, "prompt": prompt,
+		"options": map[string]any{"temperature": 0, "seed": 7, "num_predict": 24},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(server.URL+"/api/generate", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&raw); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v", resp.Status, err)
 	}
 	return raw
 }

@@ -4,4 +4,12 @@
 // [Run] checks a backend against a fake server that the suite scripts. The backend brings a [Dialect], which turns the
 // script into its server's bytes; [ChatCompletions] is that of the OpenAI API. [RunReal] checks what holds with any
 // model, for a backend that talks to a real server or has its model in process.
+//
+// What they find is held against recorded [Results], which the scoreboard of the documentation is made of. After a change
+// record them anew, those of real servers by the integration tests, and make the page:
+//
+//	MELLEA_RECORD_CONFORMANCE=1 go test -run Conformance ./backend/...
+//	go generate ./backend/backendtest
 package backendtest
+
+//go:generate go run ../../internal/scoreboardgen -root ../..

@@ -16,7 +16,7 @@ const defaultPort = "11434"
 //
 // ok is false when the port cannot be one; the default port is used then.
 func hostURL(value string) (base string, ok bool) {
-	value = strings.TrimSpace(value)
+	value = strings.Trim(strings.TrimSpace(value), `"'`) // the server reads its variables like this
 	scheme, rest, given := strings.Cut(value, "://")
 	port := defaultPort
 	switch {

@@ -18,6 +18,8 @@ func TestHostURL(t *testing.T) {
 		"":                          "http://127.0.0.1:11434",
 		"  ":                        "http://127.0.0.1:11434",
 		"gpu-box":                   "http://gpu-box:11434",
+		` "gpu-box:1234" `:          "http://gpu-box:1234",
+		"'https://gpu-box'":         "https://gpu-box:443",
 		"gpu-box:1234":              "http://gpu-box:1234",
 		":1234":                     "http://127.0.0.1:1234",
 		"localhost":                 "http://localhost:11434",
