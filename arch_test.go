@@ -75,6 +75,7 @@ var architecture = []struct {
 	{"", slices.Concat(layer0, layer1, layer2, layer3, layer4, engine, []string{"hookpoint"}), nil},
 
 	{"melleatest", []string{"*"}, nil},
+	{"internal/batch", nil, nil},
 	{"internal/cli", []string{"*"}, []string{anyModule}},
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
 	{"internal/otlptest", nil, []string{anyModule}},
