@@ -16,7 +16,8 @@ import (
 
 // commandFlags are the flags whose values may be recorded: none of them can hold a prompt, a requirement, a file name or
 // a secret. Of all other arguments nothing is recorded, not even that they were there.
-var commandFlags = []string{"--backend", "--model", "--strategy", "--budget", "--stream", "--timeout", "--output", "--live"}
+var commandFlags = []string{"--backend", "--model", "--strategy", "--budget", "--stream", "--timeout", "--output", "--live",
+	"--concurrency", "--rpm", "--tpm", "--retry-failed"}
 
 // StartCommand opens the root span of a run of the command line: "mellea {name}". The context returned is for all of the
 // run. The function returned ends the span with the exit code; what has ended is exported by Shutdown. With traces off,
@@ -90,7 +91,7 @@ func allowedArgs(args []string) []string {
 		}
 		switch {
 		case inline:
-		case flag == "--stream" || flag == "--live": // switches
+		case flag == "--stream" || flag == "--live" || flag == "--retry-failed": // switches
 			kept = append(kept, flag)
 			continue
 		case i+1 < len(args):

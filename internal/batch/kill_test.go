@@ -86,7 +86,7 @@ func TestKill(t *testing.T) {
 			}
 		}
 		begun, _ := os.ReadFile(path + ".begun")
-		for _, line := range strings.Fields(string(begun)) {
+		for line := range strings.FieldsSeq(string(begun)) {
 			if recorded[line] {
 				t.Errorf("line %s was done before and is begun again", line)
 			}

@@ -25,9 +25,41 @@ type System struct {
 	Stdout, Stderr Output
 	// Environ is the environment, as [os.Environ] returns it.
 	Environ []string
+	// Interrupts lets a command take an interrupt for something less than its end; nil is for a process without any.
+	Interrupts *Interrupts
 	// Hooks are installed in every session beside telemetry: guards and audits of a program that brings its own mellea
 	// command.
 	Hooks []hook.Source
+}
+
+// Interrupts passes an interrupt from whoever is told of it to the command that wants it.
+type Interrupts struct {
+	mu   sync.Mutex
+	take func() bool
+}
+
+// Deliver reports whether the command took the interrupt. Otherwise it is to end.
+func (i *Interrupts) Deliver() bool {
+	if i == nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.take != nil && i.take()
+}
+
+// taken hands interrupts to f until the function returned is called.
+func (i *Interrupts) taken(f func() bool) (restore func()) {
+	if i == nil {
+		return func() {}
+	}
+	set := func(f func() bool) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.take = f
+	}
+	set(f)
+	return func() { set(nil) }
 }
 
 // Output is a stream the command writes to.
@@ -70,10 +102,14 @@ func Run(ctx context.Context, sys System, args ...string) int {
 	root.SetErr(sys.Stderr)
 
 	name := ""
+	sub := ""
 	if cmd, _, err := root.Find(args); err == nil && cmd.RunE != nil && cmd.Annotations[traced] != "" {
 		name = cmd.Name()
+		if above := cmd.Parent(); above != nil && above.HasParent() {
+			name, sub = above.Name(), name
+		}
 	}
-	return a.withTelemetry(ctx, name, args, func(ctx context.Context) int {
+	return a.withTelemetry(ctx, name, sub, args, func(ctx context.Context) int {
 		err := root.ExecuteContext(ctx)
 		code := exitCode(ctx, err)
 		a.report(code, err)
@@ -88,8 +124,17 @@ func (a *app) report(code int, err error) {
 	case code > 128:
 		fmt.Fprintln(a.Stderr, "mellea: interrupted")
 	default:
-		fmt.Fprintln(a.Stderr, "mellea: "+describe(err, a.env["OPENAI_API_KEY"]))
+		fmt.Fprintln(a.Stderr, "mellea: "+describe(err, a.secrets()...))
 	}
+}
+
+// secrets are what no line may show.
+func (a *app) secrets() []string {
+	var all []string
+	for _, name := range secretVariables {
+		all = append(all, a.env[name])
+	}
+	return all
 }
 
 // traced is the annotation of commands that have a span of their own.
@@ -103,7 +148,7 @@ func (a *app) root() *cobra.Command {
 requirements, repairs what does not meet them, and leaves a complete trace.
 
   0  done                                  3  backend, time-out or I/O
-  1  requirements not met                  4  rejected by a guard
+  1  requirements not met, lines failed    4  rejected by a guard
   2  wrong usage or a missing setting      130, 143  interrupted
 `,
 		Example: `  mellea demo
@@ -119,7 +164,7 @@ requirements, repairs what does not meet them, and leaves a complete trace.
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
 	return root
 }
 

@@ -67,6 +67,9 @@ unknown names in use, and whether the endpoints answer (within a second). Header
 	return cmd
 }
 
+// secretVariables hold keys: their values are never shown.
+var secretVariables = []string{"OPENAI_API_KEY"}
+
 // inspect finds out about the environment, and asks the endpoints.
 func (a *app) inspect(ctx context.Context, all bool) jsonEnv {
 	lookup := func(name string) (string, bool) {

@@ -17,7 +17,8 @@ import (
 // Main runs the command of this process and returns its exit code.
 //
 // The first SIGINT or SIGTERM cancels what runs, so that it ends in order and telemetry is flushed. The second one ends
-// the process as if nobody had listened.
+// the process as if nobody had listened. A SIGINT that the command takes for something less, as a chat does for the end
+// of a reply, counts as none.
 func Main() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -25,14 +26,21 @@ func Main() int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	listener := make(chan struct{})
+	interrupts := &Interrupts{}
 	go func() {
 		defer close(listener)
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(interrupted(s))
-		case <-done:
-			signal.Stop(signals)
+		for {
+			select {
+			case s := <-signals:
+				if s == os.Interrupt && interrupts.Deliver() {
+					continue
+				}
+				signal.Stop(signals) // before anybody can see that this one has arrived
+				cancel(interrupted(s))
+			case <-done:
+				signal.Stop(signals)
+			}
+			return
 		}
 	}()
 	defer func() {
@@ -40,10 +48,11 @@ func Main() int {
 		<-listener
 	}()
 	sys := System{
-		Stdin:   os.Stdin,
-		Stdout:  Output{Writer: os.Stdout, Terminal: terminal(os.Stdout)},
-		Stderr:  Output{Writer: os.Stderr, Terminal: terminal(os.Stderr)},
-		Environ: os.Environ(),
+		Stdin:      os.Stdin,
+		Stdout:     Output{Writer: os.Stdout, Terminal: terminal(os.Stdout)},
+		Stderr:     Output{Writer: os.Stderr, Terminal: terminal(os.Stderr)},
+		Environ:    os.Environ(),
+		Interrupts: interrupts,
 	}
 	quiet(sys)
 	return failing(sys, func() int { return Run(ctx, sys, os.Args[1:]...) })

@@ -76,9 +76,10 @@ type fake struct {
 	replies  []string // the last one again and again
 	requests []request
 	paths    []string
-	status   int           // instead of a reply, when it is not 0
-	message  string        // of the error
-	hang     chan struct{} // closed when a request is there; its reply never comes
+	status   int                                        // instead of a reply, when it is not 0
+	message  string                                     // of the error
+	answer   func(q request) (reply string, status int) // in place of replies; a status that is not 0 is an error
+	hang     chan struct{}                              // closed when a request is there; its reply never comes
 }
 
 // request is what a chat asked for, of both APIs.
@@ -140,6 +141,12 @@ func (f *fake) next(w http.ResponseWriter, r *http.Request) (reply string, q req
 		close(hang)
 		<-r.Context().Done()
 		return "", q, false
+	case f.answer != nil:
+		if reply, status = f.answer(q); status == 0 {
+			return reply, q, true
+		}
+		message = "the server fails"
+		fallthrough
 	case status != 0:
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(map[string]string{"error": message})

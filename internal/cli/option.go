@@ -47,7 +47,7 @@ func parseOptions(pairs []string) (backend.Options, error) {
 		if err != nil {
 			return o, err
 		}
-		ours := strings.ReplaceAll(name, "_", "-")
+		ours := neutralName(name)
 		set, known := neutral[ours]
 		if !known {
 			o = o.WithExtra(name, typed(value))
@@ -60,6 +60,9 @@ func parseOptions(pairs []string) (backend.Options, error) {
 	}
 	return o, nil
 }
+
+// neutralName returns the name that an option may have in [neutral]: _ is as good as -.
+func neutralName(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 // cutPair splits what a flag of the form name=value was given.
 func cutPair(flag, pair string) (name, value string, err error) {

@@ -5,6 +5,7 @@ package cli_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -215,5 +216,74 @@ func TestPipedInput(t *testing.T) {
 	}
 	if p := f.asked(t).prompt(); p != "a prompt\n" {
 		t.Errorf("prompt = %q", p)
+	}
+}
+
+// TestBatchKilled kills a batch by SIGKILL, again and again: in the end each line has one result, and none was asked for
+// again after its result was there.
+func TestBatchKilled(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	const n = 60
+	var (
+		mu    sync.Mutex
+		asked = map[string]int{}
+		done  = map[string]bool{}
+		again []string
+		kill  func()
+	)
+	countdown := 7
+	f.answer = func(q request) (string, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[q.prompt()]++
+		if done[q.prompt()] {
+			again = append(again, q.prompt())
+		}
+		if countdown--; countdown == 0 {
+			kill()
+		}
+		return "fine", 0
+	}
+	var lines strings.Builder
+	for i := range n {
+		lines.WriteString(`{"prompt":"p` + strconv.Itoa(i+1) + `"}` + "\n")
+	}
+	in, out := file(t, "in", lines.String()), filepath.Join(t.TempDir(), "out")
+	kills := 0
+	for {
+		cmd := command(t, f.env(), "batch", in, "--out", out, "--concurrency", "3")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		mu.Lock()
+		countdown = 7
+		kill = func() { _ = cmd.Process.Kill() }
+		if kills == 5 {
+			countdown = -1
+		}
+		err := cmd.Start()
+		mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			break
+		}
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+			t.Fatalf("%v: %s", cmd.ProcessState, stderr.String())
+		}
+		kills++
+		mu.Lock()
+		text, _ := os.ReadFile(out)
+		for line := range strings.SplitSeq(string(text), "\n") {
+			var r batchLine
+			if json.Unmarshal([]byte(line), &r) == nil {
+				done["p"+strconv.Itoa(r.Line)] = true
+			}
+		}
+		mu.Unlock()
+	}
+	if got := len(records(t, out)); got != n || kills != 5 || len(again) > 0 {
+		t.Errorf("%d results after %d kills, want %d after 5; asked for again: %v", got, kills, n, again)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // withTelemetry runs a command beneath its span, ends the span with the exit code and flushes what was recorded,
 // however the command ends. Commands without a name are not traced.
-func (a *app) withTelemetry(ctx context.Context, name string, args []string, command func(context.Context) int) (code int) {
+func (a *app) withTelemetry(ctx context.Context, name, sub string, args []string, command func(context.Context) int) (code int) {
 	if name == "" {
 		return command(ctx)
 	}
@@ -31,7 +31,7 @@ func (a *app) withTelemetry(ctx context.Context, name string, args []string, com
 		_ = tel.Shutdown(context.WithoutCancel(ctx))
 		a.spans.print(a.Stdout)
 	}()
-	ctx, end := tel.StartCommand(ctx, name, "", args)
+	ctx, end := tel.StartCommand(ctx, name, sub, args)
 	code = ExitFailed // when the command panics
 	defer func() { end(code) }()
 	return command(ctx)

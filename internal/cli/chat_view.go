@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
+)
+
+// errStopped is the cause of a turn that the person at the terminal gave up.
+var errStopped = errors.New("given up at the terminal")
+
+// turn returns the context of a turn, which Ctrl-C ends when a person is there, and what ends the turn.
+func (a *app) turn(ctx context.Context, person bool) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	restore := func() {}
+	if person {
+		restore = a.Interrupts.taken(func() bool {
+			if ctx.Err() != nil {
+				return false // it was given up before, and does not end: the command does
+			}
+			cancel(errStopped)
+			return true
+		})
+	}
+	return ctx, func() {
+		restore()
+		cancel(nil)
+	}
+}
+
+// replyView shows a reply as it arrives: what the model thinks, faint, and what it says.
+type replyView struct {
+	app    *app
+	person bool
+	style  style
+	text   io.Writer
+
+	thinking bool // the cursor stands in reasoning
+	midLine  bool
+	wrote    bool
+	err      error
+}
+
+func newReplyView(a *app, person bool) *replyView {
+	return &replyView{app: a, person: person, style: a.style(a.Stdout), text: shown(a.Stdout)}
+}
+
+// chunk is the sink of a turn.
+func (v *replyView) chunk(_ int, c backend.Chunk) {
+	switch c.Kind {
+	case backend.ChunkReasoning:
+		if v.person && c.Text != "" {
+			v.thinking = true
+			v.write(v.app.Stdout, v.style.faint(escape(c.Text)), c.Text)
+		}
+	case backend.ChunkText:
+		if c.Text == "" {
+			return
+		}
+		if v.thinking {
+			v.thinking = false
+			v.newLine()
+		}
+		v.wrote = true
+		v.write(v.text, c.Text, c.Text)
+	}
+}
+
+func (v *replyView) write(w io.Writer, text, said string) {
+	if _, err := io.WriteString(w, text); err != nil && v.err == nil {
+		v.err = fmt.Errorf("standard output: %w", err)
+	}
+	v.midLine = !strings.HasSuffix(said, "\n")
+}
+
+func (v *replyView) newLine() {
+	if v.midLine {
+		v.write(v.app.Stdout, "\n", "\n")
+	}
+}
+
+// end completes what is shown of a reply, and returns the first error of showing it.
+func (v *replyView) end(m content.Message) error {
+	if c, ok := v.text.(io.Closer); ok {
+		_ = c.Close() // of an escaper: what is left of a rune
+	}
+	v.newLine()
+	for call := range m.ToolCalls() {
+		if v.person {
+			v.write(v.app.Stdout, v.style.faint("→ "+shorten(oneLine(call.Name+" "+call.Arguments), 300))+"\n", "\n")
+		}
+	}
+	return v.err
+}
