@@ -82,6 +82,7 @@ var variables = []variable{
 
 	{name: "MELLEA_BACKEND", pillar: pillarCommand},
 	{name: "MELLEA_MODEL", pillar: pillarCommand},
+	{name: "MELLEA_LLAMA_LIB", pillar: pillarCommand},
 }
 
 // projectVariables are those of this project's own scripts and tests: a command run by them is not to warn.

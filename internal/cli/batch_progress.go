@@ -88,10 +88,10 @@ func (p *batchProgress) line(s batch.Summary, now time.Time) string {
 const barWidth = 24
 
 // bar draws how much of a whole there is.
-func bar(s style, part, whole int) string {
+func bar[N int | int64](s style, part, whole N) string {
 	full := barWidth
 	if whole > 0 {
-		full = min(max(part, 0)*barWidth/whole, barWidth)
+		full = int(float64(barWidth) * float64(min(max(part, 0), whole)) / float64(whole))
 	}
 	return s.green(strings.Repeat("█", full)) + s.faint(strings.Repeat("░", barWidth-full))
 }

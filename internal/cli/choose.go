@@ -1,18 +1,18 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/mellea-go/mellea/backend"
-	"github.com/mellea-go/mellea/backend/ollama"
-	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/backend/replay"
 )
 
@@ -21,12 +21,19 @@ const probeTime = time.Second
 
 // The backends that --backend names.
 const (
-	useOllama = "ollama"
-	useOpenAI = "openai"
-	useReplay = "replay"
+	useOllama      = "ollama"
+	useOpenAI      = "openai"
+	useHuggingFace = "huggingface"
+	useWatsonx     = "watsonx"
+	useReplay      = "replay"
 )
 
-var backendNames = []string{useOpenAI, useOllama, useReplay}
+// listingNames are those of backends that can tell which models they have, liveNames of all that are no recording.
+var (
+	listingNames = []string{useOpenAI, useOllama, useHuggingFace, useWatsonx}
+	liveNames    = listingNames
+	backendNames = append(slices.Clip(liveNames), useReplay)
+)
 
 // server is the choice of a model server, as flags and environment make it.
 type server struct {
@@ -35,27 +42,51 @@ type server struct {
 	baseURL string
 	replay  string // a recording to answer from
 	record  string // a file to record to
+	// listing says that the models are to be listed, so that none need be named.
+	listing bool
 }
 
-// serverFlags adds the flags that choose a model server.
+// flags adds the flags that choose a backend and a model.
 func (s *server) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.backend, "backend", "", "`name`: openai, ollama or replay; $MELLEA_BACKEND; by default Ollama if it answers,\nOpenAI if OPENAI_API_KEY is set")
-	f.StringVar(&s.model, "model", "", "`name` of the model; $MELLEA_MODEL; by default the newest model of Ollama")
-	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the model server; $OPENAI_BASE_URL, $OLLAMA_HOST")
+	s.backendFlag(f)
+	f.StringVar(&s.model, "model", "", "`name` of the model; $MELLEA_MODEL; by default the newest model of Ollama.\nFor huggingface a hub id, a folder or a .gguf file")
+	s.baseURLFlag(f)
 }
 
-// open returns the backend that was chosen. The close function completes a recording; it must be called, and is never
-// nil.
+// listFlags adds the flags that choose a backend.
+func (s *server) listFlags(f *pflag.FlagSet) {
+	s.backendFlag(f)
+	s.baseURLFlag(f)
+}
+
+func (s *server) backendFlag(f *pflag.FlagSet) {
+	f.StringVar(&s.backend, "backend", "", "`name`: "+strings.Join(backendNames, ", ")+"; $MELLEA_BACKEND;\nby default Ollama if it answers, OpenAI if OPENAI_API_KEY is set")
+}
+
+func (s *server) baseURLFlag(f *pflag.FlagSet) {
+	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST, $WATSONX_URL")
+}
+
+// open returns the backend that was chosen. The close function completes a recording and lets go of a model in process;
+// it must be called, and is never nil.
 func (a *app) open(ctx context.Context, s server) (backend.Backend, func() error, error) {
+	none := func() error { return nil }
 	b, err := a.choose(ctx, s)
-	if err != nil || s.record == "" {
-		return b, func() error { return nil }, err
+	if err != nil {
+		return nil, none, err
+	}
+	release := none
+	if c, ok := b.(io.Closer); ok {
+		release = c.Close
+	}
+	if s.record == "" {
+		return b, release, nil
 	}
 	r, err := replay.RecordFile(b, s.record)
 	if err != nil {
-		return nil, func() error { return nil }, err
+		return nil, none, errors.Join(err, release())
 	}
-	return r, r.Close, nil
+	return r, func() error { return errors.Join(r.Close(), release()) }, nil
 }
 
 // model returns the model that was named. A recording has a model of its own, which the environment does not replace.
@@ -81,6 +112,10 @@ func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 		return a.ollama(s), nil
 	case useOpenAI:
 		return a.openai(s)
+	case useHuggingFace:
+		return a.huggingface(s)
+	case useWatsonx:
+		return a.watsonx(s)
 	case "":
 		return a.find(ctx, s)
 	}
@@ -88,7 +123,7 @@ func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 	if near := nearest(name, backendNames); near != "" {
 		text += fmt.Sprintf(", did you mean %q?", near)
 	}
-	return nil, &usageError{text: text + " Known are openai, ollama and replay"}
+	return nil, &usageError{text: text + " Known are " + strings.Join(backendNames, ", ")}
 }
 
 // find takes the model server that is there.
@@ -111,32 +146,6 @@ func (a *app) find(ctx context.Context, s server) (backend.Backend, error) {
 	}
 	return nil, &usageError{err: err, text: "no model server: start Ollama (`ollama serve`) or set OLLAMA_HOST to where it runs, " +
 		"set OPENAI_API_KEY to use OpenAI, or choose a server with --backend and --base-url; `mellea demo` needs none"}
-}
-
-func (a *app) ollama(s server) *ollama.Backend {
-	opts := []ollama.Option{ollama.WithLogger(a.warnings())}
-	if address := cmp.Or(s.baseURL, a.env["OLLAMA_HOST"]); address != "" {
-		opts = append(opts, ollama.WithBaseURL(address))
-	}
-	if s.model != "" {
-		opts = append(opts, ollama.WithModel(s.model))
-	}
-	return ollama.New(opts...)
-}
-
-func (a *app) openai(s server) (backend.Backend, error) {
-	if s.model == "" {
-		return nil, &usageError{text: "which model? OpenAI has many: name one with --model or MELLEA_MODEL"}
-	}
-	opts := []openai.Option{
-		openai.WithModel(s.model), openai.WithLogger(a.warnings()),
-		openai.WithBaseURL(cmp.Or(s.baseURL, a.env["OPENAI_BASE_URL"])),
-		openai.WithOrganization(a.env["OPENAI_ORG_ID"]), openai.WithProject(a.env["OPENAI_PROJECT_ID"]),
-	}
-	if key := a.env["OPENAI_API_KEY"]; key != "" {
-		opts = append(opts, openai.WithAPIKey(key))
-	}
-	return openai.New(opts...), nil
 }
 
 func (a *app) openReplay(s server) (backend.Backend, error) {

@@ -131,8 +131,10 @@ func (a *app) report(code int, err error) {
 // secrets are what no line may show.
 func (a *app) secrets() []string {
 	var all []string
-	for _, name := range secretVariables {
-		all = append(all, a.env[name])
+	for _, v := range variables {
+		if v.kind == isSecret {
+			all = append(all, a.env[v.name])
+		}
 	}
 	return all
 }
@@ -164,7 +166,7 @@ requirements, repairs what does not meet them, and leaves a complete trace.
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.modelsCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
 	return root
 }
 

@@ -20,7 +20,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"--help"}, {"run", "--help"}, {"help", "run"}, {"demo", "-h"}, {"hooks", "--help"}, {"env", "--help"}, {"version", "--help"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"run", "--help"}, {"help", "run"}, {"demo", "-h"}, {"hooks", "--help"}, {"env", "--help"}, {"batch", "--help"}, {"chat", "--help"}, {"models", "--help"}, {"models", "pull", "--help"}, {"version", "--help"}} {
 		got := process{}.run(t, args...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") || !strings.Contains(got.stdout, "Usage:\n  mellea") {
 			t.Errorf("mellea %q: exit %d, stderr %q, stdout %q, want help with examples", args, got.code, got.stderr, got.stdout)
@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("completion %s: exit %d, want a script with %q", shell, got.code, want)
 		}
 	}
-	for flag, want := range map[string]string{"--strategy": "none\nreject\nrepair\nmulti-turn\n", "--backend": "openai\nollama\nreplay\n", "--output": "text\njson\n"} {
+	for flag, want := range map[string]string{"--strategy": "none\nreject\nrepair\nmulti-turn\n", "--backend": "openai\nollama\nhuggingface\nwatsonx\nreplay\n", "--output": "text\njson\n"} {
 		if got := (process{}).run(t, "__complete", "run", flag, ""); !strings.HasPrefix(got.stdout, want) {
 			t.Errorf("completion of %s = %q, want %q", flag, got.stdout, want)
 		}

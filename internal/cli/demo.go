@@ -54,7 +54,7 @@ which ends with exit code 1.`,
 	f.server.flags(fs)
 	fs.StringVar(&f.server.record, "record", "", "with --live, record to `file`")
 	_ = fs.MarkHidden("record") // it fails only for a flag that does not exist
-	a.complete(cmd, "backend", []string{useOpenAI, useOllama})
+	a.complete(cmd, "backend", liveNames)
 	return cmd
 }
 

@@ -67,8 +67,41 @@ unknown names in use, and whether the endpoints answer (within a second). Header
 	return cmd
 }
 
-// secretVariables hold keys: their values are never shown.
-var secretVariables = []string{"OPENAI_API_KEY"}
+// variables are those of backends that the command reads.
+var variables = []struct {
+	name string
+	kind variableKind
+}{
+	{"OLLAMA_HOST", isAddress},
+	{"OPENAI_BASE_URL", isAddress}, {"OPENAI_API_KEY", isSecret}, {"OPENAI_ORG_ID", isPrivate}, {"OPENAI_PROJECT_ID", isPrivate},
+	{"HF_HOME", isPlain},
+	{"WATSONX_URL", isAddress}, {"WATSONX_API_KEY", isSecret}, {"WATSONX_APIKEY", isSecret}, {"WATSONX_PROJECT_ID", isPrivate},
+	{"WATSONX_SPACE_ID", isPrivate}, {"WATSONX_IAM_URL", isAddress}, {"WATSONX_API_VERSION", isPlain},
+}
+
+// variableKind says how much of a variable is shown.
+type variableKind uint8
+
+const (
+	isPlain   variableKind = iota // all of it
+	isAddress                     // what is not user-info or a query
+	isPrivate                     // that it is set
+	isSecret                      // that it is set; nor does any other line hold its value
+)
+
+// shown returns what may be shown of a value.
+func (k variableKind) shown(value string) string {
+	switch {
+	case value == "":
+		return ""
+	case k == isPlain:
+		return value
+	case k == isAddress:
+		return safe(value)
+	default:
+		return "****"
+	}
+}
 
 // inspect finds out about the environment, and asks the endpoints.
 func (a *app) inspect(ctx context.Context, all bool) jsonEnv {
@@ -83,19 +116,14 @@ func (a *app) inspect(ctx context.Context, all bool) jsonEnv {
 			out.Settings = append(out.Settings, jsonSetting{Name: s.Name, Value: s.Value, Origin: string(s.Origin), Pillar: s.Pillar, Note: s.Note})
 		}
 	}
-	for _, name := range []string{"OLLAMA_HOST", "OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"} {
-		value, set := a.env[name]
-		if !set && !all {
-			continue
-		}
-		s := jsonSetting{Name: name, Value: safe(value), Origin: string(telemetry.FromEnvironment), Pillar: "command line"}
+	for _, v := range variables {
+		value, set := a.env[v.name]
 		switch {
-		case !set:
-			s.Origin = string(telemetry.FromDefault)
-		case name != "OLLAMA_HOST" && name != "OPENAI_BASE_URL" && value != "":
-			s.Value = "****"
+		case set:
+			out.Settings = append(out.Settings, jsonSetting{Name: v.name, Value: v.kind.shown(value), Origin: string(telemetry.FromEnvironment), Pillar: "command line"})
+		case all:
+			out.Settings = append(out.Settings, jsonSetting{Name: v.name, Origin: string(telemetry.FromDefault), Pillar: "command line"})
 		}
-		out.Settings = append(out.Settings, s)
 	}
 	out.Endpoints = a.endpoints(ctx, effective)
 	return out
@@ -112,6 +140,9 @@ func (a *app) endpoints(ctx context.Context, effective telemetry.Effective) []js
 	found = append(found, jsonEndpoint{Name: "Ollama", URL: safe(cmp.Or(a.env["OLLAMA_HOST"], "http://127.0.0.1:11434"))})
 	if a.env["OPENAI_API_KEY"] != "" || a.env["OPENAI_BASE_URL"] != "" {
 		found = append(found, jsonEndpoint{Name: "OpenAI", URL: safe(cmp.Or(a.env["OPENAI_BASE_URL"], openai.DefaultBaseURL))})
+	}
+	if address := a.env["WATSONX_URL"]; address != "" {
+		found = append(found, jsonEndpoint{Name: "watsonx", URL: safe(address)})
 	}
 	var wg sync.WaitGroup
 	for i := range found {

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/backend/huggingface/local"
+	"github.com/mellea-go/mellea/backend/ollama"
+	"github.com/mellea-go/mellea/backend/openai"
+	"github.com/mellea-go/mellea/backend/watsonx"
+)
+
+// missing is a usage error that says which setting a backend lacks, and where it comes from.
+func missing(backend, what, how string) error {
+	return &usageError{text: fmt.Sprintf("--backend %s needs %s: %s", backend, what, how)}
+}
+
+// noModel is the usage error of a backend that has many models and none of its own choice.
+func noModel(backend string) error {
+	return missing(backend, "a model", fmt.Sprintf("name one with --model or MELLEA_MODEL; `mellea models --backend %s` lists them", backend))
+}
+
+func (a *app) ollama(s server) *ollama.Backend {
+	opts := []ollama.Option{ollama.WithLogger(a.warnings())}
+	if address := cmp.Or(s.baseURL, a.env["OLLAMA_HOST"]); address != "" {
+		opts = append(opts, ollama.WithBaseURL(address))
+	}
+	if s.model != "" {
+		opts = append(opts, ollama.WithModel(s.model))
+	}
+	return ollama.New(opts...)
+}
+
+func (a *app) openai(s server) (backend.Backend, error) {
+	if s.model == "" && !s.listing {
+		return nil, noModel(useOpenAI)
+	}
+	opts := []openai.Option{
+		openai.WithModel(s.model), openai.WithLogger(a.warnings()),
+		openai.WithBaseURL(cmp.Or(s.baseURL, a.env["OPENAI_BASE_URL"])),
+		openai.WithOrganization(a.env["OPENAI_ORG_ID"]), openai.WithProject(a.env["OPENAI_PROJECT_ID"]),
+	}
+	if key := a.env["OPENAI_API_KEY"]; key != "" {
+		opts = append(opts, openai.WithAPIKey(key))
+	}
+	return openai.New(opts...), nil
+}
+
+// huggingface returns the model in process that --model names.
+func (a *app) huggingface(s server) (backend.Backend, error) {
+	switch {
+	case s.baseURL != "":
+		return nil, &usageError{text: "--backend huggingface runs a model in this process: leave out --base-url"}
+	case s.model == "" && !s.listing:
+		return nil, missing(useHuggingFace, "a model", "name a .gguf file, a folder or a hub id with --model or MELLEA_MODEL")
+	}
+	opts := []local.Option{local.WithModel(s.model), local.WithLogger(a.warnings())}
+	if dir := a.env["MELLEA_LLAMA_LIB"]; dir != "" {
+		opts = append(opts, local.WithLibrary(dir))
+	}
+	return local.New(opts...), nil
+}
+
+func (a *app) watsonx(s server) (backend.Backend, error) {
+	var (
+		address = cmp.Or(s.baseURL, a.env["WATSONX_URL"])
+		key     = cmp.Or(a.env["WATSONX_API_KEY"], a.env["WATSONX_APIKEY"])
+		project = a.env["WATSONX_PROJECT_ID"]
+		space   = a.env["WATSONX_SPACE_ID"]
+	)
+	switch {
+	case address == "":
+		return nil, missing(useWatsonx, "the address of the service", "give that of your region with --base-url or WATSONX_URL, for example https://us-south.ml.cloud.ibm.com")
+	case key == "":
+		return nil, missing(useWatsonx, "a key", "set WATSONX_API_KEY to one of IBM Cloud; there is no flag for it, as others can read flags")
+	case project == "" && space == "":
+		return nil, missing(useWatsonx, "a project or a space", "set WATSONX_PROJECT_ID or WATSONX_SPACE_ID")
+	case s.model == "" && !s.listing:
+		return nil, noModel(useWatsonx)
+	}
+	opts := []watsonx.Option{watsonx.WithBaseURL(address), watsonx.WithAPIKey(key), watsonx.WithLogger(a.warnings())}
+	for _, o := range []struct {
+		value string
+		with  func(string) watsonx.Option
+	}{
+		{s.model, watsonx.WithModel}, {project, watsonx.WithProject}, {space, watsonx.WithSpace},
+		{a.env["WATSONX_IAM_URL"], watsonx.WithIAMURL}, {a.env["WATSONX_API_VERSION"], watsonx.WithAPIVersion},
+	} {
+		if o.value != "" {
+			opts = append(opts, o.with(o.value))
+		}
+	}
+	return watsonx.New(opts...), nil
+}

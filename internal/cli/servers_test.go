@@ -1,0 +1,78 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A setting that a backend lacks is named with its variable and its flag.
+func TestMissingSettings(t *testing.T) {
+	t.Parallel()
+	const url, key, project = "WATSONX_URL=http://127.0.0.1:1", "WATSONX_APIKEY=sk-secret", "WATSONX_PROJECT_ID=p"
+	for name, c := range map[string]struct {
+		backend string
+		args    []string
+		env     []string
+		want    []string
+	}{
+		"openai without a model":      {backend: "openai", want: []string{"a model", "--model", "MELLEA_MODEL"}},
+		"huggingface without a model": {backend: "huggingface", want: []string{"a model", ".gguf file, a folder or a hub id", "--model", "MELLEA_MODEL"}},
+		"huggingface without libraries": {backend: "huggingface", args: []string{"--model", file(t, "m.gguf", "GGUF")}, env: []string{"MELLEA_LLAMA_LIB=" + t.TempDir()},
+			want: []string{"MELLEA_LLAMA_LIB"}},
+		"watsonx without an address": {backend: "watsonx", env: []string{key, project}, args: []string{"--model", "m"}, want: []string{"--base-url", "WATSONX_URL"}},
+		"watsonx without a key":      {backend: "watsonx", env: []string{project}, args: []string{"--model", "m", "--base-url", "http://127.0.0.1:1"}, want: []string{"WATSONX_API_KEY", "no flag"}},
+		"watsonx without a project":  {backend: "watsonx", env: []string{url, key}, args: []string{"--model", "m"}, want: []string{"WATSONX_PROJECT_ID", "WATSONX_SPACE_ID"}},
+		"watsonx with too much":      {backend: "watsonx", env: []string{url, key, project, "WATSONX_SPACE_ID=s"}, args: []string{"--model", "m"}, want: []string{"both a project and a space"}},
+		"watsonx without a model":    {backend: "watsonx", env: []string{url, key, project}, want: []string{"a model", "--model", "MELLEA_MODEL"}},
+		"watsonx of another version": {backend: "watsonx", env: []string{url, key, project, "WATSONX_API_VERSION=new"}, args: []string{"--model", "m"}, want: []string{"WATSONX_API_VERSION"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, command := range [][]string{{"run", "hi"}, {"chat"}, {"batch", file(t, "in", `{"prompt":"x"}`), "--out", t.TempDir() + "/out"}} {
+				got := process{env: c.env}.run(t, slices.Concat(command, []string{"--backend", c.backend}, c.args)...)
+				if got.code != 2 || strings.Contains(got.stderr, "sk-secret") {
+					t.Errorf("%s: exit %d, stderr %q, want 2", command[0], got.code, got.stderr)
+				}
+				for _, part := range c.want {
+					if !strings.Contains(got.stderr, part) {
+						t.Errorf("%s: stderr = %q, want %q", command[0], got.stderr, part)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Of secrets and of what identifies an account only that they are set is shown.
+func TestEnvOfBackends(t *testing.T) {
+	t.Parallel()
+	env := []string{"WATSONX_URL=http://user:hidden@127.0.0.1:1/?key=hidden", "WATSONX_API_KEY=hidden", "WATSONX_APIKEY=hidden", "WATSONX_PROJECT_ID=hidden",
+		"WATSONX_SPACE_ID=hidden", "WATSONX_API_VERSION=2025-01-01", "HF_HOME=/cache", "MELLEA_LLAMA_LIB=/libs", "MELLEA_BACKEND=watsonx", "MELLEA_MODEL=granite"}
+	got := process{env: env}.run(t, "env", "--output", "json")
+	if got.code != 0 || strings.Contains(got.stdout+got.stderr, "hidden") {
+		t.Errorf("exit %d, want 0 and nothing hidden:\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	var doc struct {
+		Settings  []struct{ Name, Value, Origin string }
+		Endpoints []struct{ Name, URL string }
+		Warnings  []string
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"WATSONX_URL": "http://127.0.0.1:1/", "WATSONX_API_KEY": "****", "WATSONX_APIKEY": "****", "WATSONX_PROJECT_ID": "****",
+		"WATSONX_SPACE_ID": "****", "WATSONX_API_VERSION": "2025-01-01", "HF_HOME": "/cache", "MELLEA_LLAMA_LIB": "/libs", "MELLEA_BACKEND": "watsonx", "MELLEA_MODEL": "granite"}
+	for _, s := range doc.Settings {
+		if value, ok := want[s.Name]; ok && s.Value == value && s.Origin == "environment" {
+			delete(want, s.Name)
+		}
+	}
+	if len(want) > 0 || len(doc.Warnings) > 0 {
+		t.Errorf("missing: %v; warnings %q", want, doc.Warnings)
+	}
+	if last := doc.Endpoints[len(doc.Endpoints)-1]; last.Name != "watsonx" || last.URL != "http://127.0.0.1:1/" {
+		t.Errorf("endpoints = %+v", doc.Endpoints)
+	}
+}
