@@ -90,7 +90,9 @@ func TestCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var talk struct{ Messages []struct{ Role, Content string } }
+		var talk struct {
+			Messages []struct{ Role, Content string }
+		}
 		if err := json.Unmarshal(text, &talk); err != nil || len(talk.Messages) != 4 {
 			t.Fatalf("saved %s, %v, want two turns", text, err)
 		}

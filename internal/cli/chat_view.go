@@ -86,9 +86,7 @@ func (v *replyView) newLine() {
 
 // end completes what is shown of a reply, and returns the first error of showing it.
 func (v *replyView) end(m content.Message) error {
-	if c, ok := v.text.(io.Closer); ok {
-		_ = c.Close() // of an escaper: what is left of a rune
-	}
+	complete(v.text)
 	v.newLine()
 	for call := range m.ToolCalls() {
 		if v.person {

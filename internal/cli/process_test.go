@@ -219,6 +219,31 @@ func TestPipedInput(t *testing.T) {
 	}
 }
 
+// TestStreamedProcess looks that standard output is still there when a reply has been streamed to it.
+func TestStreamedProcess(t *testing.T) {
+	t.Parallel()
+	f := newFake(t).echoes()
+	for name, c := range map[string]struct {
+		args  []string
+		stdin string
+		want  string
+	}{
+		"run":  {args: []string{"run", "one two", "--stream"}, want: "ONE TWO\n"},
+		"chat": {args: []string{"chat"}, stdin: "one two\nthree\n", want: "ONE TWO\nTHREE\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := command(t, f.env(), c.args...)
+			cmd.Stdin = strings.NewReader(c.stdin)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			if out, err := cmd.Output(); err != nil || string(out) != c.want {
+				t.Errorf("%v: stdout %q, want %q: %s", err, out, c.want, stderr.String())
+			}
+		})
+	}
+}
+
 // TestBatchKilled kills a batch by SIGKILL, again and again: in the end each line has one result, and none was asked for
 // again after its result was there.
 func TestBatchKilled(t *testing.T) {

@@ -154,9 +154,7 @@ func (p *progress) breakLine() {
 	if !p.midLine {
 		return
 	}
-	if c, ok := p.deltas.(io.Closer); ok {
-		_ = c.Close() // of an escaper: what is left of a rune
-	}
+	complete(p.deltas)
 	_, _ = io.WriteString(p.deltas, "\n")
 	p.midLine = false
 }

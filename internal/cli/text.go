@@ -125,6 +125,16 @@ func (e *escaper) Close() error {
 	return err
 }
 
+// complete writes what an escaper still has of a rune. Of any other writer, such as a file, it wants nothing.
+func complete(w io.Writer) {
+	switch w := w.(type) {
+	case *escaper:
+		_ = w.Close() // a reader that has gone is found when the result is printed
+	case *indenter:
+		_ = w.Close()
+	}
+}
+
 // A style colours text for a terminal. The zero style leaves it as it is.
 type style struct{ on bool }
 
