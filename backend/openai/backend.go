@@ -13,7 +13,10 @@ import (
 // masked.
 type Backend struct{ client *client.Client }
 
-var _ backend.Backend = (*Backend)(nil)
+var (
+	_ backend.Backend     = (*Backend)(nil)
+	_ backend.ModelLister = (*Backend)(nil)
+)
 
 // Format prints the backend without its secrets, whatever the verb.
 func (b *Backend) Format(f fmt.State, verb rune) { b.client.Format(f, verb) }
@@ -28,14 +31,25 @@ func (b *Backend) Info(ctx context.Context) (backend.Info, error) { return b.cli
 // Generate starts one chat completion. Errors before it starts are a *[backend.Error]: a configuration that cannot
 // work, an option of the wrong type or, under strict options, one that the provider does not have.
 //
+// A format goes to the server as a strict JSON Schema. A server that says it has no such thing is asked for any JSON
+// document, and one without that too in words; which it is is found out once for each model and reported at WARN. Under
+// strict options the server's refusal is the error.
+//
 // A reply that the provider's content filter cut off is an error with code "content_filter"; a refusal by the model is
 // its reply, with the finish reason "refusal".
 func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.Output, error) {
 	return b.client.Generate(ctx, req)
 }
 
-// GenerateBatch is not there yet.
-func (b *Backend) GenerateBatch(context.Context, backend.BatchRequest) (backend.BatchReply, error) {
-	info, _ := b.client.Info(context.Background())
-	return backend.BatchReply{}, backend.NoBatch(info.Provider)
+// GenerateBatch makes raw completions through /completions: in one request where the server takes a list of prompts, and
+// one by one, several at a time, where it does not. OpenAI has them for few models. A format is refused by OpenAI and
+// Azure; other servers are sent it as in a chat.
+func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
+	return b.client.GenerateBatch(ctx, req)
+}
+
+// ListModels returns the models of the server, in its order. Of an Azure endpoint with a dated api-version they are the
+// models of the resource, not its deployments.
+func (b *Backend) ListModels(ctx context.Context) ([]backend.ModelInfo, error) {
+	return b.client.ListModels(ctx)
 }

@@ -29,7 +29,10 @@ type Option func(*config)
 type config struct {
 	key, baseURL, org, project string
 	keySet                     bool
+	azure                      bool
+	apiVersion                 string
 	provider, maxTokensField   string
+	style                      openai.Style
 	header                     http.Header
 	transport                  http.RoundTripper
 	options                    backend.Options
@@ -43,6 +46,10 @@ func WithAPIKey(key string) Option { return func(c *config) { c.key, c.keySet = 
 
 // WithBaseURL sets the address that /chat/completions is appended to, instead of OPENAI_BASE_URL. It usually ends in
 // /v1. A query, such as Azure's api-version, goes with every request.
+//
+// For Azure OpenAI it may be the endpoint alone, "https://NAME.openai.azure.com": with an api-version the model of each
+// request is the deployment in its path, and without one its path is below /openai/v1. It may be that of a deployment,
+// ending in "/openai/deployments/NAME", which then is the model of requests that name none.
 func WithBaseURL(url string) Option { return func(c *config) { c.baseURL = url } }
 
 // WithModel names the model of requests that name none.
@@ -107,6 +114,24 @@ func WithReplyLimit(bytes int64) Option { return func(c *config) { c.replyLimit 
 // it, such as Ollama's, would drop the other without a word.
 func WithMaxTokensField(name string) Option { return func(c *config) { c.maxTokensField = name } }
 
+// WithReasoningField names the member that carries the effort of reasoning: "reasoning_effort", the default, or
+// "reasoning.effort", as OpenRouter has it.
+func WithReasoningField(name string) Option {
+	return func(c *config) { c.style.ReasoningObject = name == "reasoning.effort" }
+}
+
+// WithImageDetail says how closely the model looks at images: "low", "high" or "auto". The default is the server's. An
+// option of a call named image_detail takes its place.
+func WithImageDetail(detail string) Option { return func(c *config) { c.style.ImageDetail = detail } }
+
+// WithAzure says that the server is Azure OpenAI behind a host name of another kind: the key goes into the header
+// api-key, and the base URL is read as [WithBaseURL] says of Azure.
+func WithAzure() Option { return func(c *config) { c.azure = true } }
+
+// WithAPIVersion sends Azure's api-version with each request, for example "2024-10-21". It wins over one in the base
+// URL.
+func WithAPIVersion(version string) Option { return func(c *config) { c.apiVersion = version } }
+
 // WithLogger sets where an option that the provider cannot honour is reported, once each, at WARN. The default is
 // [slog.Default] at the time of the report.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
@@ -132,21 +157,24 @@ func New(opts ...Option) *Backend {
 		c.baseURL = DefaultBaseURL
 	}
 	host := endpointOf(c.baseURL)
+	host.azure = host.azure || c.azure
 	cfg := client.Config{
 		Provider: c.provider, Options: c.options, Logger: c.logger,
 		Server: wire.Config{
 			BaseURL: c.baseURL, Header: c.headers(host), Transport: c.transport, Retry: c.retry,
 			MaxBody: c.replyLimit, MaxStream: c.replyLimit,
 		},
-		Style:        openai.Style{MaxTokensField: c.maxTokensField, EnableThinking: !host.hosted()},
+		Style:        c.style,
 		Names:        client.Names("top_k"),
 		Lacks:        []backend.Neutral{backend.NeutralContextWindow},
-		Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Structured: backend.StructuredSchema},
+		Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Batch: true, Structured: backend.StructuredSchema},
 		Key:          "OPENAI_API_KEY or WithAPIKey",
 	}
+	cfg.Style.MaxTokensField, cfg.Style.EnableThinking = c.maxTokensField, !host.hosted()
 	if host.hosted() { // it has no top_k, so there that stays what the program called it
 		cfg.Names = client.Names()
 		cfg.Lacks = append(cfg.Lacks, backend.NeutralTopK)
+		cfg.NoFormatInBatch = true
 	}
 	if cfg.Provider == "" {
 		cfg.Provider = ProviderOpenAI
@@ -156,6 +184,9 @@ func New(opts ...Option) *Backend {
 	}
 	if c.maxTokensField == "" && !host.hosted() {
 		cfg.Style.MaxTokensField = "max_tokens"
+	}
+	if host.azure {
+		c.atAzure(&cfg)
 	}
 	if c.key == "" && !c.keySet && c.header.Get("Authorization") == "" && !host.user && !host.local {
 		cfg.Problem = &backend.Error{Code: backend.CodeConfiguration,

@@ -23,22 +23,27 @@ const MaxToolCalls = 256
 // What it does not know it skips, as new members appear all the time; members it does know must be of their type. It
 // judges the form only: whether there are enough choices is the caller's to say.
 func (d *Decoder) Decode(doc []byte) (*Event, error) {
-	d.ev = Event{}
-	d.calls = d.calls[:0]
-	d.scan.reset(doc)
-	if d.scan.dec.PeekKind() != '{' {
-		return nil, &FormatError{Reason: "is not a JSON object"}
-	}
-	if err := d.scan.object("", d.top); err != nil {
-		return nil, err
-	}
-	if err := d.scan.end(); err != nil {
+	if err := d.document(doc, d.top); err != nil {
 		return nil, err
 	}
 	if len(d.calls) > 0 {
 		d.ev.ToolCalls = d.calls
 	}
 	return &d.ev, nil
+}
+
+// document reads a JSON object and nothing after it, member by member.
+func (d *Decoder) document(doc []byte, member func(name []byte) error) error {
+	d.ev = Event{}
+	d.calls = d.calls[:0]
+	d.scan.reset(doc)
+	if d.scan.dec.PeekKind() != '{' {
+		return &FormatError{Reason: "is not a JSON object"}
+	}
+	if err := d.scan.object("", member); err != nil {
+		return err
+	}
+	return d.scan.end()
 }
 
 func (d *Decoder) top(name []byte) (err error) {

@@ -65,7 +65,7 @@ func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs, st
 	dst = open(dst, start, m.Role())
 	switch {
 	case media > 0:
-		if dst, err = appendParts(appendName(dst, "content"), m); err != nil {
+		if dst, err = appendParts(appendName(dst, "content"), m, style); err != nil {
 			return dst, err
 		}
 	case text > 0 || calls == 0:
@@ -123,7 +123,7 @@ func appendCalls(dst []byte, m content.Message, ids *unnamedIDs, style Style) []
 }
 
 // appendParts appends text and media as a list of parts.
-func appendParts(dst []byte, m content.Message) ([]byte, error) {
+func appendParts(dst []byte, m content.Message, style Style) ([]byte, error) {
 	dst = append(dst, '[')
 	n := 0
 	for p := range m.Parts() {
@@ -143,6 +143,9 @@ func appendParts(dst []byte, m content.Message) ([]byte, error) {
 			} else {
 				dst = append(append(append(dst, `"data:`...), p.MIME()...), `;base64,`...)
 				dst = append(base64.StdEncoding.AppendEncode(dst, p.Bytes()), '"')
+			}
+			if style.ImageDetail != "" {
+				dst = appendString(appendName(dst, "detail"), style.ImageDetail)
 			}
 			dst = append(dst, `}}`...)
 		case content.Audio:
@@ -173,5 +176,5 @@ func AudioFormat(mime string) string {
 	case "mpeg":
 		return "mp3"
 	}
-	return sub
+	return strings.TrimPrefix(sub, "x-")
 }

@@ -21,16 +21,45 @@ type Style struct {
 	NoReasoning bool
 	// NoNull leaves the content out of a message that only calls tools, for servers that want text there or nothing.
 	NoNull bool
+	// ReasoningObject sends the effort as reasoning.effort, as OpenRouter takes it, instead of as reasoning_effort.
+	ReasoningObject bool
+	// ImageDetail is the detail of images, "low", "high" or "auto"; "" leaves it to the server. An extra named
+	// image_detail takes its place.
+	ImageDetail string
+	// Structured says how the server holds a reply to a schema.
+	Structured Structured
 }
+
+// Structured is the way of a request for structured output.
+type Structured uint8
+
+// The ways, from the best to none.
+const (
+	BySchema      Structured = iota // response_format json_schema
+	ByJSON                          // response_format json_object and an instruction
+	ByInstruction                   // an instruction only
+)
+
+// imageDetail is the extra that sets the detail of images. It is no member of a request.
+const imageDetail = "image_detail"
 
 // AppendRequest appends the request as JSON. Its options must have been resolved to one layer; the model is theirs, and
 // they say whether to stream. Members come in a fixed order, so equal requests are equal bytes.
 //
 // Extras of the options become members of the request. One that is an object is merged into the object of that name,
-// and "extra_body" is merged into the request itself. The error is a *[ValueError]: an extra that would replace what
+// and "extra_body" is merged into the request itself. Those about calling tools are left out when there are none:
+// servers refuse them then, and a hook may have taken the tools away. The error is a *[ValueError]: an extra that would replace what
 // the request has, or content that the dialect has no form for.
 func AppendRequest(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	o := r.Options
+	if detail, ok := o.Extra(imageDetail); ok {
+		if style.ImageDetail, ok = detail.(string); !ok {
+			return dst, &ValueError{Name: imageDetail, Reason: "is not a string"}
+		}
+	}
+	if !r.Format.IsZero() && style.Structured != BySchema {
+		r.Messages = instructed(r.Messages, r.Format)
+	}
 	dst = append(dst, `{"model":`...)
 	dst = appendString(dst, o.Model())
 	dst = append(dst, `,"messages":[`...)
@@ -46,7 +75,14 @@ func AppendRequest(dst []byte, r backend.Request, style Style) ([]byte, error) {
 		return dst, err
 	}
 	dst = AppendTools(dst, r.Tools)
-	dst = AppendFormat(dst, r.Format)
+	switch style.Structured {
+	case BySchema:
+		dst = AppendFormat(dst, r.Format)
+	case ByJSON:
+		if !r.Format.IsZero() {
+			dst = append(dst, `,"response_format":{"type":"json_object"}`...)
+		}
+	}
 	if dst, err = appendExtras(dst, r, style); err != nil {
 		return dst, err
 	}
@@ -90,7 +126,7 @@ func AppendParameters(dst []byte, o backend.Options, style Style) (_ []byte, err
 		}
 		dst = append(dst, ']')
 	}
-	if effort := style.effort(o.Thinking()); effort != "" {
+	if effort := style.effort(o.Thinking()); effort != "" && !style.ReasoningObject {
 		dst = appendString(appendName(dst, "reasoning_effort"), effort)
 	}
 	return dst, nil
@@ -152,6 +188,16 @@ func AppendFormat(dst []byte, f schema.Schema) []byte {
 	return append(dst, `}}`...)
 }
 
+// instructed returns the messages with an instruction that says what the reply must look like, for a server that cannot
+// be told otherwise. It ends the system message that comes first.
+func instructed(ms content.Messages, f schema.Schema) content.Messages {
+	text := "Answer with one JSON document and nothing else. It must match this JSON Schema:\n" + f.JSON()
+	if ms.Len() == 0 || ms.At(0).Role() != content.RoleSystem || !ms.At(0).PlainText() {
+		return content.NewMessages(content.System(text)).Concat(ms)
+	}
+	return content.NewMessages(content.System(ms.At(0).Text() + "\n\n" + text)).Concat(ms.From(1))
+}
+
 // schemaName makes a name the API accepts: letters, digits, "_" and "-", at most 64 of them.
 func schemaName(name string) string {
 	ok := func(c byte) bool {
@@ -181,7 +227,7 @@ func written(r backend.Request, style Style, name string) bool {
 	case "tools":
 		return r.Tools.Len() > 0
 	case "response_format":
-		return !r.Format.IsZero()
+		return !r.Format.IsZero() && style.Structured != ByInstruction
 	case "temperature":
 		return r.Options.Has(backend.NeutralTemperature)
 	case "top_p":
@@ -197,7 +243,7 @@ func written(r backend.Request, style Style, name string) bool {
 	case "stop":
 		return r.Options.Has(backend.NeutralStop)
 	case "reasoning_effort":
-		return style.effort(r.Options.Thinking()) != ""
+		return style.effort(r.Options.Thinking()) != "" && !style.ReasoningObject
 	case style.maxTokens():
 		return r.Options.Has(backend.NeutralMaxTokens)
 	}
@@ -210,7 +256,11 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	o := r.Options
 	thinking := o.Thinking()
 	toggle := style.EnableThinking && (thinking == "on" || thinking == "off")
-	if !hasExtras(o) && !toggle { // the usual case, without a map
+	effort := ""
+	if style.ReasoningObject {
+		effort = style.effort(thinking)
+	}
+	if !hasExtras(o) && !toggle && effort == "" { // the usual case, without a map
 		if o.Stream() {
 			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 		}
@@ -219,6 +269,9 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	all := map[string]any{}
 	if toggle {
 		all["chat_template_kwargs"] = map[string]any{"enable_thinking": thinking == "on"}
+	}
+	if effort != "" {
+		all["reasoning"] = map[string]any{"effort": effort}
 	}
 	if o.Stream() {
 		all["stream_options"] = map[string]any{"include_usage": true}
@@ -229,9 +282,13 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 		delete(all, "extra_body")
 	}
 	for name, v := range o.Extras() {
-		if name != "extra_body" {
+		if name != "extra_body" && name != imageDetail {
 			merge(all, map[string]any{name: v})
 		}
+	}
+	if r.Tools.Len() == 0 && all["tools"] == nil {
+		delete(all, "tool_choice")
+		delete(all, "parallel_tool_calls")
 	}
 	if n, ok := all["n"]; ok && n != 1 && n != 1.0 {
 		return dst, &ValueError{Name: "n", Reason: "asks for several replies: a generation has one"}

@@ -30,6 +30,8 @@ type Config struct {
 	Lacks []backend.Neutral
 	// Style is how requests are written.
 	Style openai.Style
+	// NoFormatInBatch refuses a format of raw completions, for a server that would not heed it.
+	NoFormatInBatch bool
 	// Capabilities is what [Client.Info] says.
 	Capabilities backend.Capabilities
 	// Logger gets what is reported once; nil is [slog.Default] at that time.
@@ -100,6 +102,7 @@ type Client struct {
 	problem  error
 	info     backend.Info
 	reported sync.Map // what was reported once
+	learned  sync.Map // what the server turned out to be like: oneByOne, way
 }
 
 // New returns a client. It does no I/O; what is wrong with cfg is what [Client.Info] returns.
@@ -152,20 +155,34 @@ func (c *Client) Generate(ctx context.Context, req backend.Request) (*backend.Ou
 	}
 	req.Options = options
 
-	body := wire.GetBuffer()
-	encoded, err := openai.AppendRequest(body.AvailableBuffer(), req, c.cfg.Style)
-	if err != nil {
-		wire.PutBuffer(body)
-		return nil, c.fail(Chat.String(), err)
-	}
-	body.Write(encoded)
-
-	x := &exchange{c: c, body: body, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop)}
+	x := &exchange{c: c, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop)}
 	x.idle, _ = options.StreamTimeout()
+	if !req.Format.IsZero() {
+		held := req.Detached()
+		x.format, x.way = &held, c.way(x.model)
+	}
+	if err := x.encode(req); err != nil {
+		return nil, err
+	}
 	return backend.Start(ctx, req, backend.Generation{
 		Provider: c.cfg.Provider, Model: x.model, Sent: options, Streaming: x.stream,
 		ServerAddress: c.info.ServerAddress, ServerPort: c.info.ServerPort,
 	}, x.run), nil
+}
+
+// encode writes the request into a buffer of the exchange.
+func (x *exchange) encode(req backend.Request) error {
+	style := x.c.cfg.Style
+	style.Structured = x.way
+	body := wire.GetBuffer()
+	encoded, err := openai.AppendRequest(body.AvailableBuffer(), req, style)
+	if err != nil {
+		wire.PutBuffer(body)
+		return x.c.fail(Chat.String(), err)
+	}
+	body.Write(encoded)
+	x.body = body
+	return nil
 }
 
 // path is where a request goes.
@@ -193,17 +210,27 @@ func (c *Client) resolve(op Operation, call backend.Options) (backend.Options, e
 		return o, &backend.Error{Provider: c.cfg.Provider, Op: op.String(), Code: backend.CodeConfiguration,
 			Remedy: "no model: name one with WithModel"}
 	}
-	for _, n := range c.cfg.Lacks {
+	lacks := c.cfg.Lacks
+	if op == Completions {
+		lacks = append(lacks[:len(lacks):len(lacks)], backend.NeutralThinking)
+	}
+	for _, n := range lacks {
 		if !o.Has(n) {
 			continue
 		}
 		if o.Strict() {
 			return o, c.unsupported(op, "the provider has no option "+n.String()+": leave it out, or do without strict options")
 		}
-		c.once(n, "the provider has no such option, it is left out", "option", n.String())
+		c.once(notHad{op, n}, "the provider has no such option, it is left out", "option", n.String())
 		o = o.Without(n)
 	}
 	return o, nil
+}
+
+// notHad is an option that an operation does not have.
+type notHad struct {
+	op     Operation
+	option backend.Neutral
 }
 
 func (c *Client) unsupported(op Operation, remedy string) error {

@@ -109,24 +109,30 @@ func (c *Client) statusRemedy(e *wire.StatusError) string {
 }
 
 // nameModel sharpens the remedy of a 404 that is about the model.
-func (x *exchange) nameModel(e *backend.Error) {
+func (c *Client) nameModel(e *backend.Error, model string) {
 	if e.Status == http.StatusNotFound && (strings.Contains(e.Code, "model") || strings.Contains(strings.ToLower(e.Message), "model")) {
-		e.Remedy = fmt.Sprintf("the server does not know model %q: check its name, or load it there", x.model)
+		e.Remedy = fmt.Sprintf("the server does not know model %q: check its name, or load it there", model)
 	}
 }
 
 // invalid is a reply that is not one.
-func (x *exchange) invalid(res *wire.Response, remedy string, cause error) error {
-	return &backend.Error{Provider: x.c.cfg.Provider, Op: "chat", Code: backend.CodeInvalidResponse,
+func (c *Client) invalid(op Operation, res *wire.Response, remedy string, cause error) error {
+	return &backend.Error{Provider: c.cfg.Provider, Op: op.String(), Code: backend.CodeInvalidResponse,
 		RequestID: res.RequestID(), Remedy: remedy, Err: cause}
 }
 
+// filtered is a reply that the provider's content filter cut off.
+func (c *Client) filtered(op Operation, res *wire.Response) error {
+	return &backend.Error{Provider: c.cfg.Provider, Op: op.String(), Code: openai.FinishContentFilter, RequestID: res.RequestID(),
+		Remedy: "the provider's content filter cut the reply off: change the request"}
+}
+
 // broken is a reply that did not arrive whole.
-func (x *exchange) broken(res *wire.Response, err error) error {
+func (c *Client) broken(op Operation, res *wire.Response, err error) error {
 	if err == io.EOF {
-		return x.invalid(res, "the stream ended before the reply did: try again, and look at the server's log", io.ErrUnexpectedEOF)
+		return c.invalid(op, res, "the stream ended before the reply did: try again, and look at the server's log", io.ErrUnexpectedEOF)
 	}
-	err = x.c.fail("chat", err)
+	err = c.fail(op.String(), err)
 	if e, ok := err.(*backend.Error); ok { //nolint:errorlint // just made
 		e.RequestID = res.RequestID()
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -137,27 +143,27 @@ func (x *exchange) broken(res *wire.Response, err error) error {
 }
 
 // malformed is a reply or a chunk that is not of the dialect.
-func (x *exchange) malformed(res *wire.Response, data []byte, cause error) error {
+func (c *Client) malformed(op Operation, res *wire.Response, data []byte, cause error, begun bool) error {
 	switch data := bytes.TrimSpace(data); {
 	case len(data) == 0:
-		return x.invalid(res, "the reply is empty: try again, and check what stands between here and the server", cause)
+		return c.invalid(op, res, "the reply is empty: try again, and check what stands between here and the server", cause)
 	case data[0] == '<':
-		return x.invalid(res, "the server answered with a web page, not JSON: "+x.c.cfg.Base, cause)
-	case x.choices > 0:
-		return x.invalid(res, "the stream has a chunk that is not of a chat-completions API: look at the server's log", cause)
+		return c.invalid(op, res, "the server answered with a web page, not JSON: "+c.cfg.Base, cause)
+	case begun:
+		return c.invalid(op, res, "the stream has a chunk that is not of a chat-completions API: look at the server's log", cause)
 	}
-	return x.invalid(res, "the reply is not of a chat-completions API: check the base URL", cause)
+	return c.invalid(op, res, "the reply is not of a chat-completions API: check the base URL", cause)
 }
 
 // serverError is an error that the server sent as a reply.
-func (x *exchange) serverError(res *wire.Response, data []byte) error {
+func (c *Client) serverError(op Operation, res *wire.Response, data []byte) error {
 	if e := res.StreamError(data); e != nil {
 		if status, err := strconv.Atoi(e.Code); err == nil && status >= 400 && status < 600 {
 			e.Status = status // gateways pass on in the code what came too late for the header
 		}
-		return x.c.fail("chat", e)
+		return c.fail(op.String(), e)
 	}
-	return x.invalid(res, "the server reported an error in the middle of its reply: look at its log", nil)
+	return c.invalid(op, res, "the server reported an error in the middle of its reply: look at its log", nil)
 }
 
 // cutOff tells the end of a connection from the other failures of a read.

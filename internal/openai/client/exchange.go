@@ -17,6 +17,8 @@ import (
 type exchange struct {
 	c      *Client
 	body   *bytes.Buffer
+	format *backend.Request // what was asked for, when it has a format
+	way    openai.Structured
 	model  string
 	stream bool
 	stops  bool // stop sequences are set, so that an empty reply is one
@@ -32,26 +34,10 @@ type exchange struct {
 
 // run is the produce function of the output.
 func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
-	defer wire.PutBuffer(x.body)
+	defer func() { wire.PutBuffer(x.body) }()
 	g := w.Generation()
-	call := wire.Call{
-		Path: x.c.path(Chat, x.model), Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
-		SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
-		OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
-	}
-	if x.stream {
-		call.Accept = "text/event-stream, application/json" // errors come as JSON
-	}
-	res, err := x.c.wire.Do(ctx, call)
+	res, err := x.send(ctx, g)
 	if err != nil {
-		if status, ok := errors.AsType[*wire.StatusError](err); ok {
-			x.c.describe(status.Header, g)
-		}
-		err = x.c.fail("chat", err)
-		if failed, ok := errors.AsType[*backend.Error](err); ok {
-			g.RequestID = failed.RequestID
-			x.nameModel(failed)
-		}
 		return err
 	}
 	defer func() { _ = res.Close() }() // it never fails
@@ -70,10 +56,41 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	return err
 }
 
+// send makes the request, once more for each way of structured output that the server turns out not to have.
+func (x *exchange) send(ctx context.Context, g *backend.Generation) (*wire.Response, error) {
+	for {
+		call := wire.Call{
+			Path: x.c.path(Chat, x.model), Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
+			SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
+			OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
+		}
+		if x.stream {
+			call.Accept = "text/event-stream, application/json" // errors come as JSON
+		}
+		res, err := x.c.wire.Do(ctx, call)
+		if err == nil {
+			return res, nil
+		}
+		if status, ok := errors.AsType[*wire.StatusError](err); ok {
+			if x.simplify(status) {
+				g.Retries = g.Retries.Append(backend.Retry{At: time.Now(), Status: status.Status, Reason: "unsupported_format"})
+				continue
+			}
+			x.c.describe(status.Header, g)
+		}
+		err = x.c.fail(Chat.String(), err)
+		if failed, ok := errors.AsType[*backend.Error](err); ok {
+			g.RequestID = failed.RequestID
+			x.c.nameModel(failed, x.model)
+		}
+		return nil, err
+	}
+}
+
 func (x *exchange) readWhole(w *backend.Writer, res *wire.Response, dec *openai.Decoder) error {
 	data, err := res.ReadAll(0)
 	if err != nil {
-		return x.broken(res, err)
+		return x.c.broken(Chat, res, err)
 	}
 	if err := x.take(w, res, dec, data); err != nil {
 		return err
@@ -95,12 +112,12 @@ func (x *exchange) readStream(w *backend.Writer, res *wire.Response, dec *openai
 				}
 			}
 			if !x.done && x.finish == "" || !cutOff(err) {
-				return x.broken(res, err)
+				return x.c.broken(Chat, res, err)
 			}
 			break
 		}
 		if string(event.Name) == "error" {
-			return x.serverError(res, event.Data)
+			return x.c.serverError(Chat, res, event.Data)
 		}
 		if err := x.take(w, res, dec, event.Data); err != nil {
 			return err
@@ -117,10 +134,10 @@ func (x *exchange) take(w *backend.Writer, res *wire.Response, dec *openai.Decod
 	}
 	ev, err := dec.Decode(data)
 	if err != nil {
-		return x.malformed(res, data, err)
+		return x.c.malformed(Chat, res, data, err, x.choices > 0)
 	}
 	if ev.HasError {
-		return x.serverError(res, data)
+		return x.c.serverError(Chat, res, data)
 	}
 	g, at := w.Generation(), res.LastRead()
 	if ev.ID != "" {
@@ -180,16 +197,15 @@ func (x *exchange) deliver(w *backend.Writer, at time.Time, ev *openai.Event) er
 func (x *exchange) verdict(res *wire.Response) error {
 	switch {
 	case x.choices == 0:
-		return x.invalid(res, "the reply has no choices: does the base URL lead to a chat-completions API?", nil)
+		return x.c.invalid(Chat, res, "the reply has no choices: does the base URL lead to a chat-completions API?", nil)
 	case x.finish == openai.FinishContentFilter:
-		return &backend.Error{Provider: x.c.cfg.Provider, Op: "chat", Code: openai.FinishContentFilter, RequestID: res.RequestID(),
-			Remedy: "the provider's content filter cut the reply off: change the request"}
+		return x.c.filtered(Chat, res)
 	case x.some || x.stops:
 		return nil
 	case x.finish == openai.FinishLength:
-		return x.invalid(res, "the reply is empty because it reached its bound: allow more tokens", nil)
+		return x.c.invalid(Chat, res, "the reply is empty because it reached its bound: allow more tokens", nil)
 	}
-	return x.invalid(res, "the reply is empty: try again or change the request", nil)
+	return x.c.invalid(Chat, res, "the reply is empty: try again or change the request", nil)
 }
 
 // calls tells the calls of a streamed reply apart. Most servers number them; some number none, and some number all of
