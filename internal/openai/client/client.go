@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
@@ -212,7 +213,7 @@ func (c *Client) resolve(op Operation, call backend.Options) (backend.Options, e
 	}
 	lacks := c.cfg.Lacks
 	if op == Completions {
-		lacks = append(lacks[:len(lacks):len(lacks)], backend.NeutralThinking)
+		lacks = append(slices.Clip(lacks), backend.NeutralThinking)
 	}
 	for _, n := range lacks {
 		if !o.Has(n) {
