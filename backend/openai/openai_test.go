@@ -35,7 +35,9 @@ type answer struct {
 
 func (a *answer) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.last = r
-	a.sent, _ = io.ReadAll(r.Body)
+	if r.Body != nil {
+		a.sent, _ = io.ReadAll(r.Body)
+	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {a.contentType}}, ContentLength: -1,
 		Body: io.NopCloser(strings.NewReader(a.body)), Request: r,

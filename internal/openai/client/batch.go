@@ -31,7 +31,7 @@ func (c *Client) GenerateBatch(ctx context.Context, req backend.BatchRequest) (b
 	if !req.Format.IsZero() && c.cfg.NoFormatInBatch {
 		return backend.BatchReply{}, c.unsupported(Completions, "the provider has no structured output for raw completions: leave the format out, or use chat")
 	}
-	b := &batch{c: c, req: req, options: options.WithStream(false), prompts: req.Prompts.Slice(), items: make([]backend.BatchItem, req.Prompts.Len())}
+	b := &batch{c: c, req: req, options: options.WithStream(false), model: options.Model(), prompts: req.Prompts.Slice(), items: make([]backend.BatchItem, req.Prompts.Len())}
 	b.g = backend.Generation{
 		Provider: c.cfg.Provider, Model: options.Model(), Sent: b.options, Started: time.Now(),
 		ServerAddress: c.info.ServerAddress, ServerPort: c.info.ServerPort,
@@ -58,6 +58,7 @@ type batch struct {
 	c       *Client
 	req     backend.BatchRequest
 	options backend.Options
+	model   string
 	prompts []string
 
 	mu    sync.Mutex
@@ -70,7 +71,7 @@ type batch struct {
 type oneByOne struct{ model string }
 
 func (b *batch) run(ctx context.Context) error {
-	single := oneByOne{b.g.Model}
+	single := oneByOne{b.model}
 	_, known := b.c.learned.Load(single)
 	if len(b.prompts) > 1 && !known {
 		err := b.send(ctx, 0, len(b.prompts))
@@ -175,7 +176,7 @@ func (b *batch) send(ctx context.Context, i, j int) error {
 	}
 	body.Write(encoded)
 	res, err := c.wire.Do(ctx, wire.Call{
-		Path: c.path(Completions, b.g.Model), Body: body.Bytes(),
+		Path: c.path(Completions, b.model), Body: body.Bytes(),
 		SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
 		OnRetry: func(r wire.Retry) {
 			b.mu.Lock()
@@ -225,7 +226,7 @@ func (b *batch) refused(err error) error {
 	case !strings.Contains(m, "model") && !strings.Contains(failure.Code, "model"):
 		failure.Remedy = "the server has no raw completions at that address: use chat, one call for each prompt, or check that " + b.c.cfg.Base
 	default:
-		b.c.nameModel(failure, b.g.Model)
+		b.c.nameModel(failure, b.model)
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func (c *Client) statusRemedy(e *wire.StatusError) string {
 	switch s := e.Status; {
 	case e.Code == "content_filter" || e.Code == "content_policy_violation":
 		return "the provider's content filter refused the request: change it"
-	case e.Code == "context_length_exceeded":
+	case e.Code == "context_length_exceeded" || e.Code == "exceed_context_size_error" || strings.Contains(e.Message, "maximum context length"):
 		return "the conversation is longer than the model's context: shorten it or ask for fewer tokens"
 	case e.Code == "insufficient_quota":
 		return "the account has no quota left: check its plan and billing"
