@@ -98,7 +98,7 @@ func failIAM(err error) error {
 		e.Remedy = "IBM Cloud IAM does not accept the API key: check WATSONX_API_KEY or WithAPIKey"
 	case e.Code == backend.CodeRedirect:
 		e.Remedy = "IBM Cloud IAM redirects elsewhere, where the API key is not sent: check " + setting
-	case e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError:
+	case e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == codeTimeout:
 		e.Remedy = "IBM Cloud IAM gave no token: try again later"
 	case e.Status != 0:
 		e.Remedy = "IBM Cloud IAM gives no tokens there: check " + setting
