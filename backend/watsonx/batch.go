@@ -18,7 +18,8 @@ import (
 
 // GenerateBatch makes a raw completion of each prompt, as [backend.Batcher] says: one request for each, several at once
 // (see [WithBatchConcurrency]). When one fails in a way that all others would, as for want of access or of the model, no
-// further ones are sent. The error is that of the first prompt that failed when none gave a completion.
+// further ones are sent. The error is that of the first prompt that failed when none gave a completion; what was complete
+// when ctx ended is kept.
 //
 // The service constrains no raw completion to a schema: a Format is an error with [backend.CodeUnsupported].
 func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (backend.BatchReply, error) {
@@ -42,7 +43,7 @@ func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (
 	g := b.generation(options, false)
 	g.Started = time.Now()
 	batch.run(ctx, bodies)
-	return batch.reply(ctx, g)
+	return batch.reply(g)
 }
 
 // batch is the work on a batch.
@@ -187,7 +188,7 @@ func (c *completion) read(res *wire.Response, data []byte) error {
 func count(n float64) int { return int(min(max(n, 0), 1<<31-1)) }
 
 // reply sums up.
-func (t *batch) reply(ctx context.Context, g backend.Generation) (backend.BatchReply, error) {
+func (t *batch) reply(g backend.Generation) (backend.BatchReply, error) {
 	var items []backend.BatchItem
 	var reasons []string
 	var failure error
@@ -222,10 +223,6 @@ func (t *batch) reply(ctx context.Context, g backend.Generation) (backend.BatchR
 	g.FinishReasons = content.ListOf(reasons...)
 	if g.Ended.IsZero() {
 		g.Ended = time.Now()
-	}
-	if ctx.Err() != nil && failure != nil {
-		failure = context.Cause(ctx)
-		completed = 0
 	}
 	if completed == 0 && failure != nil {
 		if e, ok := errors.AsType[*backend.Error](failure); ok {

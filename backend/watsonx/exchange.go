@@ -199,7 +199,7 @@ func (x *exchange) verdict(w *backend.Writer, res *wire.Response) error {
 		w.Generation().FinishReasons = content.ListOf(reason)
 	}
 	switch {
-	case x.choices > 0 && x.blocked():
+	case x.blocked():
 		return &backend.Error{Provider: Provider, Op: opChat, Code: codeContentFilter, RequestID: res.RequestID(),
 			Remedy: "a moderation of the service blocked the request or the reply: change the request"}
 	case x.choices == 0:

@@ -86,7 +86,9 @@ func says(body string) func(*http.Request, string) *http.Response {
 const aReply = `{"id":"chatcmpl-1","model_id":"` + theModel + `","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},` +
 	`"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`
 
-func newMemory(service string) *memory { return &memory{iam: says(anAccessToken), service: says(service)} }
+func newMemory(service string) *memory {
+	return &memory{iam: says(anAccessToken), service: says(service)}
+}
 
 // newBackend returns a backend whose requests t carries.
 func newBackend(t http.RoundTripper, opts ...watsonx.Option) *watsonx.Backend {

@@ -145,7 +145,7 @@ func appendCompletion(dst []byte, scope member, o backend.Options, prompt string
 	default:
 		return dst, &openai.ValueError{Name: `"parameters"`, Reason: "is not an object"}
 	}
-	dst, err = appendExtras(dst, extras, func(name string) bool { return name == "input" })
+	dst, err = appendExtras(dst, extras, func(string) bool { return false })
 	return append(dst, '}'), err
 }
 
