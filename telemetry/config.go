@@ -190,7 +190,7 @@ func (c *config) resolveSwitches(o options, e *environment) {
 		c.console = os.Stderr
 	}
 	if otlp {
-		c.otlp = otlpFrom(e)
+		c.otlp = otlpFrom(e, signalTraces)
 	}
 	if !otlp && c.console == nil && len(o.exporters) == 0 {
 		e.warnf("traces are on but go nowhere: set MELLEA_TRACES_OTLP=true with OTEL_EXPORTER_OTLP_ENDPOINT, or MELLEA_TRACES_CONSOLE=true")

@@ -23,9 +23,26 @@ const (
 	protocolHTTP = "http/protobuf"
 )
 
-// otlpConfig is where and how spans are exported.
+// A signal is a kind of telemetry, as the variables of its exporter call it.
+type signal struct {
+	variable string // the part of a variable's name
+	path     string // of an HTTP endpoint
+	noun     string // what is exported
+}
+
+var (
+	signalTraces  = signal{"TRACES", "v1/traces", "spans"}
+	signalMetrics = signal{"METRICS", "v1/metrics", "metrics"}
+)
+
+// names returns the exporter's variables for a setting, that of the signal first.
+func (s signal) names(setting string) []string {
+	return []string{"OTEL_EXPORTER_OTLP_" + s.variable + "_" + setting, "OTEL_EXPORTER_OTLP_" + setting}
+}
+
+// otlpConfig is where and how a signal is exported.
 type otlpConfig struct {
-	endpoint *url.URL // whole: with the path of traces for HTTP
+	endpoint *url.URL // whole: with the path of the signal for HTTP
 	protocol string
 	headers  map[string]string
 	timeout  time.Duration
@@ -35,43 +52,44 @@ type otlpConfig struct {
 
 // otlpFrom reads the exporter's variables, signal-specific ones first, and returns nil when there is no endpoint that
 // could be used: none is ever guessed.
-func otlpFrom(e *environment) *otlpConfig {
-	raw, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+func otlpFrom(e *environment, of signal) *otlpConfig {
+	names := of.names("ENDPOINT")
+	raw, name, ok := e.first(names...)
 	if !ok {
-		e.warnf("spans are not exported, as there is no endpoint: set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT")
+		e.warnf("%s are not exported, as there is no endpoint: set %s or %s", of.noun, names[0], names[1])
 		return nil
 	}
-	endpoint := endpointURL(e, raw)
+	endpoint := endpointURL(e, of, raw)
 	if endpoint == nil {
-		e.warnf("%s is not a URL such as http://localhost:4318: spans are not exported", name)
+		e.warnf("%s is not a URL such as http://localhost:4318: %s are not exported", name, of.noun)
 		return nil
 	}
-	c := &otlpConfig{endpoint: endpoint, protocol: protocol(e, endpoint.Port())}
+	c := &otlpConfig{endpoint: endpoint, protocol: protocol(e, of, endpoint.Port())}
 	if c.protocol == protocolGRPC && endpoint.Port() == "4318" {
 		e.warnf("the protocol is grpc but the endpoint's port is 4318, which is that of http/protobuf: set OTEL_EXPORTER_OTLP_PROTOCOL or use port 4317")
 	}
 	if c.protocol == protocolHTTP {
 		switch {
 		case name == "OTEL_EXPORTER_OTLP_ENDPOINT":
-			c.endpoint = endpoint.JoinPath("v1/traces")
+			c.endpoint = endpoint.JoinPath(of.path)
 		case endpoint.Path == "":
 			endpoint.Path = "/"
 		}
 	}
-	if name := unprintableHeaders(); name != "" {
-		e.warnf("%s must be of the form name=value,name=value: spans are not exported", name)
+	if name := unprintableHeaders(of); name != "" {
+		e.warnf("%s must be of the form name=value,name=value: %s are not exported", name, of.noun)
 		return nil
 	}
-	c.headers = headers(e)
-	c.timeout = time.Duration(e.number(firstSet(e, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"), 10000, 1)) * time.Millisecond
-	switch v, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"); {
+	c.headers = headers(e, of)
+	c.timeout = time.Duration(e.number(firstSet(e, of.names("TIMEOUT")...), 10000, 1)) * time.Millisecond
+	switch v, name, ok := e.first(of.names("COMPRESSION")...); {
 	case v == "gzip":
 		c.gzip = true
 	case ok && v != "none":
 		e.warnf("%s must be gzip or none: the default, none, is used", name)
 		e.unusable(name, "none")
 	}
-	c.tls = clientTLS(e)
+	c.tls = clientTLS(e, of)
 	return c
 }
 
@@ -84,10 +102,10 @@ func firstSet(e *environment, names ...string) string {
 }
 
 // endpointURL accepts host:port too, as gRPC endpoints are often written.
-func endpointURL(e *environment, raw string) *url.URL {
+func endpointURL(e *environment, of signal, raw string) *url.URL {
 	if !strings.Contains(raw, "://") {
 		scheme := "https://"
-		insecure, _ := e.boolean(firstSet(e, "OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"))
+		insecure, _ := e.boolean(firstSet(e, of.names("INSECURE")...))
 		if insecure || isLoopback(raw) {
 			scheme = "http://"
 		}
@@ -109,8 +127,8 @@ func isLoopback(hostport string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func protocol(e *environment, port string) string {
-	v, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+func protocol(e *environment, of signal, port string) string {
+	v, name, ok := e.first(of.names("PROTOCOL")...)
 	standard := protocolHTTP
 	if port == "4317" {
 		standard = protocolGRPC
@@ -127,8 +145,8 @@ func protocol(e *environment, port string) string {
 }
 
 // headers parses k=v,k=v with percent-encoded values. A warning never shows one.
-func headers(e *environment) map[string]string {
-	v, name, _ := e.first("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+func headers(e *environment, of signal) map[string]string {
+	v, name, _ := e.first(of.names("HEADERS")...)
 	all, ok := pairs(v)
 	if !ok {
 		e.warnf("%s must be of the form name=value,name=value: what is not is left out", name)
@@ -139,8 +157,8 @@ func headers(e *environment) map[string]string {
 // unprintableHeaders returns the name of a header variable of the process that is malformed, "" when none is. The exporters
 // of the SDK read these themselves, whatever they are given, and print what they cannot parse, which may well be a key:
 // none is made then.
-func unprintableHeaders() string {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
+func unprintableHeaders(of signal) string {
+	for _, name := range of.names("HEADERS") {
 		v := strings.TrimSpace(os.Getenv(name))
 		if v == "" {
 			continue
@@ -181,9 +199,9 @@ func pairs(list string) (map[string]string, bool) {
 	return all, ok
 }
 
-func clientTLS(e *environment) *tls.Config {
+func clientTLS(e *environment, of signal) *tls.Config {
 	var c *tls.Config
-	if file, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"); ok {
+	if file, name, ok := e.first(of.names("CERTIFICATE")...); ok {
 		pem, err := os.ReadFile(file)
 		pool := x509.NewCertPool()
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
@@ -192,8 +210,8 @@ func clientTLS(e *environment) *tls.Config {
 			c = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 		}
 	}
-	cert, name, ok := e.first("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
-	key, _, keyOK := e.first("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY")
+	cert, name, ok := e.first(of.names("CLIENT_CERTIFICATE")...)
+	key, _, keyOK := e.first(of.names("CLIENT_KEY")...)
 	if !ok || !keyOK {
 		return c
 	}
@@ -238,8 +256,7 @@ func newOTLPExporter(ctx context.Context, c *otlpConfig) (e sdktrace.SpanExporte
 		e, err = otlptracegrpc.New(ctx, grpcOptions(c)...)
 		return e, func() {}, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = c.tls
+	client, release := c.client()
 	compression := otlptracehttp.NoCompression
 	if c.gzip {
 		compression = otlptracehttp.GzipCompression
@@ -250,9 +267,16 @@ func newOTLPExporter(ctx context.Context, c *otlpConfig) (e sdktrace.SpanExporte
 		otlptracehttp.WithTimeout(c.timeout),
 		otlptracehttp.WithCompression(compression),
 		otlptracehttp.WithTLSClientConfig(nil),
-		otlptracehttp.WithHTTPClient(&http.Client{Transport: noWebPages{transport}, Timeout: c.timeout}),
+		otlptracehttp.WithHTTPClient(client),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}))
-	return e, transport.CloseIdleConnections, err
+	return e, release, err
+}
+
+// client returns what an exporter sends by over HTTP, and what frees its connections.
+func (c *otlpConfig) client() (client *http.Client, release func()) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = c.tls
+	return &http.Client{Transport: noWebPages{transport}, Timeout: c.timeout}, transport.CloseIdleConnections
 }
 
 // grpcOptions leaves certificates to the exporter, which reads the same variables.
