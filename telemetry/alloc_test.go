@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mellea-go/mellea/backend"
@@ -92,5 +93,33 @@ func BenchmarkChatCall(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		chatCall(b.Context(), set, hookpoint.SessionRef{}, reply)
+	}
+}
+
+// maxMetricsAllocations of metrics for one chat call: an object and a closure for each of two operations.
+const maxMetricsAllocations = 5
+
+// What recording takes, in a program whose hooks something else listens to already.
+func TestMetricsAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tel, err := telemetry.Setup(t.Context(), environ(), telemetry.WithMetricReader(sdkmetric.NewManualReader()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	nothing := func(context.Context, hookpoint.GenerationOutcome) {}
+	other := (*hook.Set)(nil).With(
+		hookpoint.Component.OnError(func(context.Context, hookpoint.ComponentOutcome) {}),
+		hookpoint.Generation.OnError(nothing))
+	set, reply := other.With(tel), chatReply()
+	chatCall(t.Context(), set, hookpoint.SessionRef{}, reply)
+	with := testing.AllocsPerRun(500, func() { chatCall(t.Context(), set, hookpoint.SessionRef{}, reply) })
+	without := testing.AllocsPerRun(500, func() { chatCall(t.Context(), other, hookpoint.SessionRef{}, reply) })
+	if got := with - without; got > maxMetricsAllocations {
+		t.Errorf("metrics of a chat call take %v allocations, want at most %v", got, maxMetricsAllocations)
+	} else {
+		t.Logf("metrics of a chat call take %v allocations", got)
 	}
 }

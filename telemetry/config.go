@@ -29,6 +29,7 @@ type config struct {
 	content            bool
 	maxBytes           int
 	chunkEvery         int
+	metrics            metricsConfig
 }
 
 type batchConfig struct {
@@ -146,6 +147,7 @@ func resolve(o options) (config, *environment) {
 		c.batch = batching(e)
 		c.resource = resourceAttributes(e)
 	}
+	c.metrics = resolveMetrics(o, e)
 	e.checkNames(o.environ)
 	return c, e
 }
@@ -331,7 +333,7 @@ func ratio(e *environment) float64 {
 	return r
 }
 
-// checkNames warns about names that look like this library's and are not, and about pillars that are not there yet.
+// checkNames warns about names that look like this library's and are not.
 func (e *environment) checkNames(environ []string) {
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
@@ -341,8 +343,5 @@ func (e *environment) checkNames(environ []string) {
 		if _, known := variableNamed(name); !known && !slices.Contains(projectVariables, name) {
 			e.warnf("%s is not a variable of this library: did you mean %s?", name, nearest(name))
 		}
-	}
-	if on, _ := e.boolean("MELLEA_METRICS_ENABLED"); on {
-		e.warnf("MELLEA_METRICS_ENABLED is set, but this version has no metrics")
 	}
 }

@@ -36,6 +36,8 @@ type Effective struct {
 	Settings []Setting
 	// Endpoint and Protocol are where spans are exported to by OTLP, "" when they are not. Headers are never part of it.
 	Endpoint, Protocol string
+	// MetricsEndpoint and MetricsProtocol are the same for metrics.
+	MetricsEndpoint, MetricsProtocol string
 	// Warnings are what Setup would warn of.
 	Warnings []string
 }
@@ -52,6 +54,9 @@ func Inspect(lookup func(name string) (string, bool), environ []string, opts ...
 	}
 	if c.otlp != nil {
 		out.Endpoint, out.Protocol = safeURL(c.otlp.endpoint.String()), c.otlp.protocol
+	}
+	if m := c.metrics.otlp; m != nil {
+		out.MetricsEndpoint, out.MetricsProtocol = safeURL(m.endpoint.String()), m.protocol
 	}
 	out.Warnings = slices.Clone(e.warnings)
 	return out
@@ -70,7 +75,7 @@ func setting(v variable, e *environment) Setting {
 	case s.Note != "":
 	case v.replacement != "":
 		s.Note = "deprecated: use " + v.replacement
-	case v.pillar == pillarMetrics, v.pillar == pillarLogs:
+	case v.pillar == pillarLogs:
 		s.Note = "known, but this version has no " + v.pillar
 	}
 	return s

@@ -42,7 +42,7 @@ func TestEnvironment(t *testing.T) {
 		"a switch that is none": {env: []string{"MELLEA_TRACES_ENABLED=maybe"}, warned: []string{"MELLEA_TRACES_ENABLED must be one of true, false, yes, no, on, off, 1, 0: the default, false, is used"}},
 		"an unknown name":       {env: []string{"MELLEA_TRACES_ENABLE=true"}, warned: []string{"MELLEA_TRACES_ENABLE is not a variable of this library: did you mean MELLEA_TRACES_ENABLED?"}},
 		"known to others":       {env: []string{"MELLEA_BACKEND=ollama", "MELLEA_LOGS_LEVEL=INFO", "MELLEA_PRICING_FILE=x", "MELLEA_COMPONENTS_DIR=x"}},
-		"metrics are to come":   {env: []string{"MELLEA_METRICS_ENABLED=true"}, warned: []string{"this version has no metrics"}},
+		"metrics go nowhere":    {env: []string{"MELLEA_METRICS_ENABLED=true", "MELLEA_PRICING_ENABLED=false"}, warned: []string{"metrics are on but go nowhere"}},
 		"an empty one is none":  {env: []string{"MELLEA_TRACES_ENABLED=", "OTEL_EXPORTER_OTLP_PROTOCOL="}},
 
 		"deprecated, application": {env: []string{"MELLEA_TRACE_APPLICATION=true", "OTEL_EXPORTER_OTLP_ENDPOINT=HTTP"}, want: application, path: "/v1/traces",
@@ -286,7 +286,7 @@ func TestInspectMasks(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": {Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "https://collector:4318/base", Origin: telemetry.FromEnvironment, Pillar: "traces"},
 		"OTEL_EXPORTER_OTLP_HEADERS":  {Name: "OTEL_EXPORTER_OTLP_HEADERS", Value: "****", Origin: telemetry.FromEnvironment, Pillar: "traces"},
 		"MELLEA_TRACE_BACKEND":        {Name: "MELLEA_TRACE_BACKEND", Origin: telemetry.FromDefault, Pillar: "traces", Note: "deprecated: use MELLEA_TRACES_ENABLED"},
-		"MELLEA_METRICS_SEMCONV":      {Name: "MELLEA_METRICS_SEMCONV", Value: "both", Origin: telemetry.FromEnvironment, Pillar: "metrics", Note: "known, but this version has no metrics"},
+		"MELLEA_METRICS_SEMCONV":      {Name: "MELLEA_METRICS_SEMCONV", Value: "both", Origin: telemetry.FromEnvironment, Pillar: "metrics"},
 	}
 	for _, s := range got.Settings {
 		if w, ok := want[s.Name]; ok {

@@ -1,4 +1,4 @@
-// Package telemetry turns the hook points of a generative program into OpenTelemetry traces.
+// Package telemetry turns the hook points of a generative program into OpenTelemetry traces and metrics.
 //
 // [Setup] reads MELLEA_* and OTEL_* variables when it is called, and options in code win over them. What it returns is a
 // [hook.Source]: install it where a session or a call is made, and each step becomes a span. With nothing switched on it
@@ -10,5 +10,5 @@
 //	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel))
 //
 // Names of spans and attributes are in package semconv. No prompt, reply, requirement text or error text of others is
-// recorded unless content capture is on.
+// recorded unless content capture is on, and none of it on a metric ever.
 package telemetry

@@ -242,3 +242,47 @@ func detail(err error) string {
 	}
 	return err.Error()
 }
+
+// boundedErrorType is [ErrorType] for a label: a code that no provider is known to use is replaced by the HTTP status,
+// or by "_OTHER", so that invented codes make no series of their own.
+func boundedErrorType(err error) string {
+	be, ok := errors.AsType[*backend.Error](err)
+	if !ok || knownCodes[be.Code] || be.Code == "" {
+		return ErrorType(err)
+	}
+	if be.Status >= 100 && be.Status <= 599 {
+		return strconv.Itoa(be.Status)
+	}
+	return semconv.ErrorTypeOther
+}
+
+// knownCodes are those of this library and those that the providers document.
+var knownCodes = codesOf(
+	// this library's
+	backend.CodeInvalidResponse, backend.CodeConfiguration, backend.CodeUnsupported, backend.CodeUnreachable,
+	backend.CodeRedirect, backend.CodePanic,
+	// OpenAI's and Azure's, which compatible servers use as well
+	"account_deactivated", "billing_hard_limit_reached", "content_filter", "content_policy_violation",
+	"context_length_exceeded", "DeploymentNotFound", "insufficient_quota", "invalid_api_key", "invalid_image",
+	"invalid_prompt", "invalid_request_error", "invalid_value", "missing_required_parameter", "model_not_found",
+	"NoCapacity", "rate_limit_exceeded", "ResponsibleAIPolicyViolation", "server_error", "tokens_exceeded",
+	"unknown_parameter", "unsupported_country_region_territory", "unsupported_parameter", "unsupported_value",
+	// LiteLLM's
+	"auth_error", "authentication_error", "bad_request_error", "budget_exceeded", "internal_server_error",
+	"key_model_access_denied", "not_found_error", "permission_error", "rate_limit_error", "service_unavailable_error",
+	"throttling_error", "timeout_error",
+	// watsonx's
+	"authentication_token_expired", "authentication_token_not_valid", "authorization_rejected",
+	"invalid_input_argument", "model_no_support_for_function", "model_not_supported", "quota_reached",
+	"request_body_invalid", "token_quota_reached", "downstream_request_failed", "rate_limit_reached_requests",
+	// those of Hugging Face's servers
+	"generation", "incomplete_generation", "model_not_supported", "overloaded", "validation",
+)
+
+func codesOf(codes ...string) map[string]bool {
+	known := make(map[string]bool, len(codes))
+	for _, code := range codes {
+		known[code] = true
+	}
+	return known
+}

@@ -105,7 +105,7 @@ func exportError(err error) string {
 	}
 	if status := httpStatus.FindStringSubmatch(text); status != nil {
 		if status[1] == "404" {
-			return "HTTP status 404: is the path right? OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it is, and /v1/traces is added to OTEL_EXPORTER_OTLP_ENDPOINT"
+			return "HTTP status 404: is the path right? an endpoint of one signal, such as OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, is used as it is, and /v1/traces or /v1/metrics is added to OTEL_EXPORTER_OTLP_ENDPOINT"
 		}
 		return "HTTP status " + status[1]
 	}
@@ -119,7 +119,7 @@ func exportError(err error) string {
 
 // The exporters give no typed errors (or one of the gRPC module, which this package has no other use for), so what they
 // say is read off their text.
-var httpStatus = regexp.MustCompile(`failed to send to \S+: (\d{3}) `)
+var httpStatus = regexp.MustCompile(`failed to send (?:metrics )?to \S+: (\d{3}) `)
 
 func between(s, before, after string) string {
 	_, rest, ok := strings.Cut(s, before)

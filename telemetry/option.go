@@ -7,6 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -32,6 +35,14 @@ type options struct {
 	hashKey    []byte
 	baggageTo  []string
 	chunkEvery *int
+
+	metrics        *bool
+	meterProvider  metric.MeterProvider
+	readers        []sdkmetric.Reader
+	metricsConsole io.Writer
+	registerer     prometheus.Registerer
+	naming         Naming
+	prices         *Pricing
 }
 
 func newOptions(opts []Option) options {
@@ -134,7 +145,7 @@ type warner struct {
 	sent   map[string]bool
 }
 
-func (w *warner) warn(ctx context.Context, text string, attrs ...slog.Attr) {
+func (w *warner) warn(ctx context.Context, text string) {
 	if w.sent[text] {
 		return
 	}
@@ -142,7 +153,7 @@ func (w *warner) warn(ctx context.Context, text string, attrs ...slog.Attr) {
 		w.sent = map[string]bool{}
 	}
 	w.sent[text] = true
-	logger(w.logger).LogAttrs(ctx, slog.LevelWarn, "telemetry: "+text, attrs...)
+	logger(w.logger).LogAttrs(ctx, slog.LevelWarn, "telemetry: "+text)
 }
 
 func logger(l *slog.Logger) *slog.Logger {

@@ -37,6 +37,7 @@ type Telemetry struct {
 	exporters []*queuedExporter
 	console   *TreePrinter
 	restore   func() // undoes WithGlobal
+	metrics   metricsPillar
 
 	once     sync.Once
 	shutdown error
@@ -45,7 +46,7 @@ type Telemetry struct {
 // Setup reads the configuration and starts what it asks for. It reads the environment now and never again, and warns
 // about what it cannot use; the program runs on without. The error is that of an option, or of ctx.
 //
-// With traces off the Telemetry has no bindings, and its Shutdown does nothing.
+// With everything off the Telemetry has no bindings, and its Shutdown does nothing.
 func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("telemetry: setup: %w", context.Cause(ctx))
@@ -63,8 +64,19 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 		w.warn(ctx, text)
 	}
 	t := &Telemetry{hashKey: o.hashKey}
+	t.startTraces(ctx, c, o, w)
+	if err := t.startMetrics(ctx, c.metrics, o, w); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	if o.global {
+		t.makeGlobal()
+	}
+	return t, nil
+}
+
+func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *warner) {
 	if !c.enabled {
-		return t, nil
+		return
 	}
 	if len(t.hashKey) == 0 {
 		t.hashKey = make([]byte, 32)
@@ -79,10 +91,6 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 	t.tracer.reuse = t.sdk != nil
 	t.bindings = plugins(t.tracer, c.scopes)
 	t.command = c.scopes.application
-	if o.global {
-		t.makeGlobal()
-	}
-	return t, nil
 }
 
 func newTracer(p trace.TracerProvider, c config, o options) *tracer {
@@ -180,10 +188,16 @@ func (p immediate) Shutdown(ctx context.Context) error { return p.e.Shutdown(ctx
 func (immediate) ForceFlush(context.Context) error     { return nil }
 
 func (t *Telemetry) makeGlobal() {
+	restoreMeters := t.metrics.makeGlobal()
+	if t.provider == nil {
+		t.restore = restoreMeters
+		return
+	}
 	provider, propagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
 	otel.SetTracerProvider(t.provider)
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	t.restore = func() {
+		restoreMeters()
 		if otel.GetTracerProvider() == t.provider {
 			otel.SetTracerProvider(provider)
 			otel.SetTextMapPropagator(propagator)
@@ -191,12 +205,12 @@ func (t *Telemetry) makeGlobal() {
 	}
 }
 
-// Bindings returns the tracing plugins, nil when traces are off. It makes a Telemetry a [hook.Source].
+// Bindings returns the plugins of what is on, nil when nothing is. It makes a Telemetry a [hook.Source].
 func (t *Telemetry) Bindings() []hook.Binding {
 	if t == nil {
 		return nil
 	}
-	return slices.Clone(t.bindings)
+	return slices.Concat(t.bindings, t.metrics.bindings)
 }
 
 // TracerProvider returns the provider spans are made by, for a program's own spans; nil when traces are off.
@@ -226,12 +240,16 @@ func (e *ExportError) Error() string {
 	return fmt.Sprintf("telemetry: %d spans were not exported: see the warning in the log", e.Spans)
 }
 
-// ForceFlush exports what has ended, within ctx: give it a deadline, as a collector that does not answer is asked again
-// for up to 15 s. It returns an *[ExportError] when spans were lost on the way.
+// ForceFlush exports what has ended and what has been recorded, within ctx: give it a deadline, as a collector that does
+// not answer is asked again for up to 15 s. It returns an *[ExportError] when spans were lost on the way.
 func (t *Telemetry) ForceFlush(ctx context.Context) error {
-	if t == nil || t.provider == nil {
+	if t == nil {
 		return nil
 	}
+	return errors.Join(t.flushSpans(ctx), t.metrics.flush(ctx))
+}
+
+func (t *Telemetry) flushSpans(ctx context.Context) error {
 	before := t.DroppedSpans()
 	var err error
 	if f, ok := t.provider.(interface{ ForceFlush(context.Context) error }); ok {
@@ -247,12 +265,12 @@ func lostSince(before, after int64) error {
 	return nil
 }
 
-// Shutdown exports what has ended and stops, within ctx, or [ShutdownTimeout] when it has no deadline. Spans that end
-// later are not recorded. Further calls return the result of the first. Setup may be called again after it.
+// Shutdown exports what has ended and what has been recorded, and stops, within ctx, or [ShutdownTimeout] when it has no
+// deadline. What comes later is not recorded. Further calls return the result of the first. Setup may be called again after it.
 //
 // An error says that spans were lost; nothing has to be done about it.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	if t == nil || t.provider == nil {
+	if t == nil {
 		return nil
 	}
 	t.once.Do(func() { t.shutdown = t.stop(ctx) })
@@ -269,11 +287,16 @@ func (t *Telemetry) stop(ctx context.Context) error {
 		t.restore()
 	}
 	if t.sdk == nil {
-		return t.ForceFlush(ctx)
+		return errors.Join(t.flushSpans(ctx), t.metrics.shutdown(ctx))
 	}
+	// Spans and metrics at the same time: a collector that does not answer is not to cost the one what the other waited.
+	var metrics sync.WaitGroup
+	var metricsErr error
+	metrics.Go(func() { metricsErr = t.metrics.shutdown(ctx) })
 	before := t.DroppedSpans()
 	err := t.stopProcessors(ctx)
-	return errors.Join(err, lostSince(before, t.DroppedSpans()))
+	metrics.Wait()
+	return errors.Join(err, lostSince(before, t.DroppedSpans()), metricsErr)
 }
 
 // stopProcessors shuts the provider down. The provider gives up at the first processor that its context does not last
