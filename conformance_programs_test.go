@@ -28,6 +28,7 @@ import (
 	"github.com/mellea-go/mellea/sampling"
 	"github.com/mellea-go/mellea/schema"
 	"github.com/mellea-go/mellea/telemetry"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // A modelServer speaks the OpenAI dialect and replies as it is told.
@@ -334,6 +335,53 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 				_, err = s.Chat(t.Context(), "And now?")
 				must(t, err)
 			}, mellea.WithHooks(offer))
+	},
+	"tools": func(t *testing.T, tel *telemetry.Telemetry) {
+		weather := tool.New("weather", "The weather in a city.", func(_ context.Context, in struct {
+			City string `json:"city"`
+		}) (map[string]int, error) {
+			switch in.City {
+			case "Thule":
+				return nil, errors.New("no such city")
+			case "Hell":
+				panic("hot")
+			}
+			return map[string]int{"celsius": 21}, nil
+		})
+		deny := hook.Plugin{Name: "allow-list", Sources: []hook.Source{hookpoint.Tool.Guard(
+			func(_ context.Context, p hookpoint.ToolStart) (hookpoint.ToolStart, error) {
+				if strings.Contains(p.Call.Arguments, "Troy") {
+					return p, hook.Reject("not_allowed", "Troy is closed")
+				}
+				return p, nil
+			})}}
+		calls := []content.ToolCall{{ID: "c1", Name: "weather", Arguments: `{"city":"Bern"}`}, {ID: "c2", Name: "weather", Arguments: `{}`},
+			{Name: "made_up", Arguments: "not JSON"}, {Name: "weather", Arguments: `{"city":"Thule"}`},
+			{Name: "weather", Arguments: `{"city":"Hell"}`}, {Name: "weather", Arguments: `{"city":"Troy"}`}}
+		reply := melleatest.Reply{Calls: calls, ResponseID: "r1", ResponseModel: "script-1", Usage: content.Usage{InputTokens: 5, OutputTokens: 3}}
+		done := melleatest.Reply{Pieces: []string{"21 degrees"}, ResponseID: "r2", ResponseModel: "script-1", Usage: content.Usage{InputTokens: 5, OutputTokens: 3}}
+		open(t, tel, melleatest.NewBackend(reply, done), func(s *mellea.Session) {
+			_, err := s.Chat(t.Context(), "The weather in Bern?")
+			must(t, err)
+			asked, err := s.Chat(t.Context(), "Again?", mellea.MaxToolTurns(0))
+			must(t, err)
+			_, err = s.CallTools(t.Context(), asked.ToolCalls())
+			must(t, err)
+		}, mellea.WithTools(weather), mellea.WithHooks(deny), mellea.WithConversationID("conv-9"))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		hang := tool.New("hang", "", func(ctx context.Context, _ struct{}) (int, error) {
+			cancel()
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}, tool.ControlFlow())
+		open(t, tel, melleatest.NewBackend(melleatest.Use("hang", "")), func(s *mellea.Session) {
+			if _, err := s.Chat(ctx, "Hang."); !errors.Is(err, context.Canceled) {
+				t.Errorf("error is %v, want context.Canceled", err)
+			}
+			_, err := s.Chat(t.Context(), "Again and again.", mellea.NoTools(), mellea.Tools(weather), mellea.MaxToolTurns(1))
+			wantError[*mellea.ToolBudgetError](t, err)
+		}, mellea.WithTools(hang))
 	},
 	"a model in process": func(t *testing.T, tel *telemetry.Telemetry) {
 		b := melleatest.NewBackend(melleatest.Say("hello")).WithInfo(backend.Info{Provider: "huggingface", Model: "smollm2", InProcess: true}, nil)

@@ -127,7 +127,8 @@ func TestConformingProgramsCoverTheSpans(t *testing.T) {
 		"start_session ok", "start_session error", "start_session rejected", "session ok", "action ok", "action error", "action rejected",
 		"action cancelled", "action abandoned", "sampling ok", "sampling error", "sampling rejected", "sampling cancelled", "validation ok",
 		"validation error", "validation rejected", "requirement ok", "requirement error", "requirement rejected", "chat ok", "chat error",
-		"chat rejected", "chat cancelled", "chat abandoned", "mellea ok", "mellea error", "mellea rejected", "mellea cancelled",
+		"chat rejected", "chat cancelled", "chat abandoned",
+		"execute_tool ok", "execute_tool error", "execute_tool rejected", "execute_tool cancelled", "mellea ok", "mellea error", "mellea rejected", "mellea cancelled",
 		"action/parse_error", "sampling/iteration", "sampling/repair", "sampling/select", "chat/first_chunk", "chat/first_token",
 		"chat/chunk_processed", "chat/stream_complete", "chat/retry",
 	} {

@@ -22,7 +22,7 @@ type ToolRun = engine.ToolRun
 
 // ToolBudgetError says that a model asked for tools again when it had had all the turns of them that it was given; see
 // [MaxToolTurns].
-type ToolBudgetError = engine.ToolBudgetError
+type ToolBudgetError = tool.BudgetError
 
 // WithTools offers tools to the model in every call, judges excepted. When a reply asks for some, they are run and the model
 // is asked again with what they gave, until it answers; [MaxToolTurns] bounds that. What goes wrong with a call of a tool,

@@ -19,6 +19,8 @@ var Tool = hook.NewPoint("tool", hook.Accept[ToolStart, ToolEnd](func(old, edite
 		return old, forbidden("tool", "ID or Origin of the call")
 	case edited.Tools != old.Tools:
 		return old, forbidden("tool", "Tools")
+	case edited.Conversation != old.Conversation:
+		return old, forbidden("tool", "Conversation")
 	case edited.Iteration != old.Iteration || edited.Turn != old.Turn:
 		return old, forbidden("tool", "the place of the call")
 	}
@@ -46,6 +48,8 @@ type ToolStart struct {
 	Call tool.Call
 	// Tools are those that the model was offered.
 	Tools tool.Set
+	// Conversation is the id that the program gave, "" when it gave none.
+	Conversation string
 	// Iteration is the number of the attempt, 0 outside sampling.
 	Iteration int
 	// Turn counts the replies that asked for tools from 1, within the attempt; 0 for a call that the program runs itself.

@@ -61,6 +61,32 @@ func (c capture) appendText(attrs []attribute.KeyValue, key attribute.Key, text 
 	return c.mark(append(attrs, key.String(text)), whole)
 }
 
+// object records a text that may be JSON as an object, which the conventions demand: what is none becomes the member field
+// of one. Over the cap it is the text of that member, cut.
+func (c capture) object(span trace.Span, key attribute.Key, field, text string) {
+	if !c.on || text == "" || !span.IsRecording() {
+		return
+	}
+	text = c.clean(key, text)
+	n := node{field: field, text: text, structured: parsed(text)}
+	v, whole := n.value(), true
+	if n.structured.Type() == attribute.MAP {
+		v = n.structured
+	}
+	if len(v.String()) > c.max {
+		n.structured = attribute.Value{}
+		short, ok := n.shrunk(c.max)
+		if !ok {
+			return
+		}
+		v, whole = short.value(), false
+	}
+	if c.strings {
+		v = attribute.StringValue(v.String())
+	}
+	span.SetAttributes(c.mark([]attribute.KeyValue{{Key: key, Value: v}}, whole)...)
+}
+
 func (c capture) mark(attrs []attribute.KeyValue, whole bool) []attribute.KeyValue {
 	if whole {
 		return attrs

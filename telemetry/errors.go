@@ -18,6 +18,7 @@ import (
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/telemetry/semconv"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // A Category is the class of a failure: one of a closed set over all providers. It is the value of
@@ -162,7 +163,28 @@ func classifyProgram(err error) Category {
 	if _, ok := errors.AsType[*requirement.CheckError](err); ok {
 		return ValidationError
 	}
+	if isTool(err) {
+		return ToolError
+	}
 	return Unknown
+}
+
+// isTool reports whether a call of a tool failed.
+func isTool(err error) bool {
+	if _, ok := errors.AsType[*tool.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*tool.ArgumentError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*tool.UnknownError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*tool.PanicError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*tool.BudgetError](err)
+	return ok
 }
 
 // ErrorType returns the value of error.type for err, and "" for nil: the code of a [backend.Error] in the chain where it
@@ -181,6 +203,9 @@ func ErrorType(err error) string {
 		}
 	}
 	if errors.Is(err, hook.ErrPanicked) {
+		return backend.CodePanic
+	}
+	if _, ok := errors.AsType[*tool.PanicError](err); ok {
 		return backend.CodePanic
 	}
 	return reflect.TypeOf(meaningful(err)).String()
@@ -226,6 +251,9 @@ func summary(err error) string {
 	if ce, ok := errors.AsType[*requirement.CheckError](err); ok {
 		return "requirement " + ce.Label + " could not be checked"
 	}
+	if s := toolSummary(err); s != "" {
+		return s
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded.Error()
@@ -235,10 +263,39 @@ func summary(err error) string {
 	return ""
 }
 
+// toolSummary is the text of an error of a tool; those hold no word of a model or of the tool's function.
+func toolSummary(err error) string {
+	if te, ok := errors.AsType[*tool.TimeoutError](err); ok {
+		return te.Error()
+	}
+	if te, ok := errors.AsType[*tool.ArgumentError](err); ok {
+		return te.Error()
+	}
+	if te, ok := errors.AsType[*tool.UnknownError](err); ok {
+		return te.Error()
+	}
+	if te, ok := errors.AsType[*tool.PanicError](err); ok {
+		return te.Error()
+	}
+	if te, ok := errors.AsType[*tool.BudgetError](err); ok {
+		return te.Error()
+	}
+	if te, ok := errors.AsType[*tool.Error](err); ok {
+		return te.Error()
+	}
+	return ""
+}
+
 // detail describes err in full. It is content.
 func detail(err error) string {
 	if be, ok := errors.AsType[*backend.Error](err); ok && be.Message != "" {
 		return fmt.Sprintf("%s: %s", err, be.Message)
+	}
+	if te, ok := errors.AsType[*tool.ArgumentError](err); ok {
+		return te.Error() + ": " + strings.Join(te.Problems, " ")
+	}
+	if te, ok := errors.AsType[*tool.Error](err); ok {
+		return te.Error() + ": " + te.Err.Error()
 	}
 	return err.Error()
 }

@@ -88,6 +88,7 @@ func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *war
 		t.provider = o.provider
 	}
 	t.tracer = newTracer(t.provider, c, o)
+	t.tracer.hashKey = t.hashKey
 	t.tracer.reuse = t.sdk != nil
 	t.bindings = plugins(t.tracer, c.scopes)
 	t.command = c.scopes.application

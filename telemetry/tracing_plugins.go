@@ -19,6 +19,7 @@ func plugins(t *tracer, on scopes) []hook.Binding {
 		all = append(all, componentPlugin{t}.Bindings()...)
 		all = append(all, samplingPlugin{t}.Bindings()...)
 		all = append(all, validationPlugin{t}.Bindings()...)
+		all = append(all, toolPlugin{t}.Bindings()...)
 	}
 	if on.backend {
 		all = append(all, backendPlugin{t}.Bindings()...)

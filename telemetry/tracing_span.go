@@ -26,6 +26,7 @@ type tracer struct {
 	chunkEvery           int // of chunk_processed events; 0 is off
 	propagator           propagation.TextMapPropagator
 	baggageTo            map[string]bool
+	hashKey              []byte
 	reuse                bool // the SDK's own spans copy what they are given
 	started              startedSessions
 	names                spanNames
@@ -42,6 +43,7 @@ const (
 	familyValidation
 	familyRequirement
 	familyGeneration
+	familyTool
 	familyCommand
 )
 
@@ -107,6 +109,7 @@ type placement struct {
 	began   time.Time       // when the operation did, for hook and so for everybody
 	link    trace.SpanContext
 	origin  trace.SpanContext // with NewTrace: the span to link to in place of being its child
+	asked   trace.SpanContext // of a tool call: the chat that asked for it
 	foreign bool
 	parent  *operation
 }
@@ -159,6 +162,9 @@ func (t *tracer) open(p placement, in trace.Tracer, f family, session, name stri
 	}
 	if p.link.IsValid() {
 		s.start = append(s.start, trace.WithLinks(trace.Link{SpanContext: p.link}))
+	}
+	if p.asked.IsValid() {
+		s.start = append(s.start, trace.WithLinks(trace.Link{SpanContext: p.asked}))
 	}
 	if p.origin.IsValid() {
 		s.start = append(s.start, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: p.origin}))

@@ -96,6 +96,7 @@ var shownAttributes = []struct {
 	{semconv.MelleaRequirementNameKey, "name"},
 	{semconv.MelleaRequirementPassedKey, "passed"},
 	{semconv.MelleaRequirementScoreKey, "score"},
+	{semconv.MelleaToolStatusKey, "status"},
 	{semconv.MelleaRequestNumActionsKey, "prompts"},
 	{semconv.MelleaBatchFailedCountKey, "failed"},
 	{semconv.GenAIUsageInputTokensKey, "in"},

@@ -76,6 +76,16 @@ func (e *TimeoutError) Timeout() bool { return true }
 // Unwrap returns [context.DeadlineExceeded].
 func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
 
+// BudgetError says that a model asked for tools again when it had had all the turns of them that it was given.
+type BudgetError struct {
+	// Turns is how many it had.
+	Turns int
+}
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("mellea: the model asks for tools again after %d turns of them: give it more with MaxToolTurns, or ask for less", e.Turns)
+}
+
 // PanicError is a panic of a tool's function, or of the code that shows its result. Its text holds neither value nor stack.
 type PanicError struct {
 	Tool  string

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -41,16 +40,6 @@ func (l Loop) parallel() int {
 	return l.Parallel
 }
 
-// ToolBudgetError says that a model asked for tools again when it had had all the turns of them that it was given.
-type ToolBudgetError struct {
-	// Turns is how many it had.
-	Turns int
-}
-
-func (e *ToolBudgetError) Error() string {
-	return fmt.Sprintf("mellea: the model asks for tools again after %d turns of them: give it more with MaxToolTurns, or ask for less", e.Turns)
-}
-
 // converse makes the generation of a, and as long as the reply asks for tools of a call runs them and asks again with their
 // results. What came of it goes into t, after an error too.
 //
@@ -80,7 +69,7 @@ func (s Scope) converse(ctx context.Context, a ask, tools tool.Set, iteration in
 			t.pending = calls
 			return nil
 		case turn > s.Loop.turns():
-			return &ToolBudgetError{Turns: turn - 1}
+			return &tool.BudgetError{Turns: turn - 1}
 		}
 		runs, err := s.RunTools(ctx, tools.Offered(g.op.Pre.Tools), calls, iteration, turn)
 		t.runs = append(t.runs, runs...)

@@ -44,7 +44,8 @@ func (s Scope) Invoke(ctx context.Context, calls []tool.Call) ([]ToolRun, error)
 func (s Scope) RunTools(ctx context.Context, tools tool.Set, calls []tool.Call, iteration, turn int) ([]ToolRun, error) {
 	runs := make([]ToolRun, len(calls))
 	start := func(i int) hookpoint.ToolStart {
-		return hookpoint.ToolStart{Session: s.Session, Call: calls[i], Tools: tools, Iteration: iteration, Turn: turn}
+		return hookpoint.ToolStart{Session: s.Session, Call: calls[i], Tools: tools,
+			Conversation: s.Conversation, Iteration: iteration, Turn: turn}
 	}
 	if len(calls) == 1 {
 		var err error
