@@ -67,6 +67,7 @@ var architecture = []struct {
 
 	{"hookpoint", slices.Concat([]string{"hook"}, values), nil},
 
+	{"guard", slices.Concat(layer0, layer1, layer2, layer3, layer4, []string{"hookpoint"}), nil},
 	{"internal/engine", slices.Concat(layer0, layer1, layer2, layer3, layer4, []string{"hookpoint"}), nil},
 	{"telemetry", slices.Concat([]string{"hook", "hookpoint", "telemetry/semconv"}, values), []string{otelModules, "github.com/prometheus/client_golang"}},
 	{"telemetry/semconv", nil, []string{otelModules}},
