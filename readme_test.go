@@ -73,6 +73,7 @@ var packagesOf = map[string]string{
 	"backend": module + "/backend", "component": module + "/component", "content": module + "/content", "history": module + "/history",
 	"hook": module + "/hook", "hookpoint": module + "/hookpoint", "mellea": module, "melleatest": module + "/melleatest",
 	"local": module + "/backend/huggingface/local", "ollama": module + "/backend/ollama", "openai": module + "/backend/openai", "replay": module + "/backend/replay",
+	"guard": module + "/guard", "tool": module + "/tool",
 	"requirement": module + "/requirement", "sampling": module + "/sampling", "schema": module + "/schema", "telemetry": module + "/telemetry",
 	"attribute": "go.opentelemetry.io/otel/attribute", "otel": "go.opentelemetry.io/otel", "trace": "go.opentelemetry.io/otel/trace",
 	"sdktrace": "go.opentelemetry.io/otel/sdk/trace",
