@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -17,7 +18,12 @@ type Schema struct{ s *compiled }
 
 type compiled struct {
 	name, text string
+	root       *node
 	resolved   *jsonschema.Resolved
+
+	once      sync.Once // for what follows
+	strict    Schema
+	strictErr error
 }
 
 // Error says that a text is not a usable JSON Schema, and why.
@@ -67,7 +73,11 @@ func Parse(name string, text []byte) (Schema, error) {
 	if err != nil {
 		return Schema{}, &Error{Name: name, Err: err}
 	}
-	return Schema{&compiled{name: name, text: compact.String(), resolved: resolved}}, nil
+	root, err := parseNode(compact.Bytes())
+	if err != nil {
+		return Schema{}, &Error{Name: name, Err: err}
+	}
+	return Schema{&compiled{name: name, text: compact.String(), root: root, resolved: resolved}}, nil
 }
 
 // IsZero reports whether s is no schema.
