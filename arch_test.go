@@ -43,7 +43,7 @@ var architecture = []struct {
 	modules  []string
 }{
 	{"content", []string{"schema"}, nil},
-	{"schema", nil, []string{schemaModule}},
+	{"schema", nil, []string{schemaModule, jsonModule}},
 	{"hook", nil, nil},
 	{"internal/gbnf", nil, []string{jsonModule}},
 	{"internal/wire", nil, []string{jsonModule}},
