@@ -12,7 +12,10 @@ import (
 )
 
 // CallOption configures one call.
-type CallOption interface{ applyCall(*callConfig) }
+type CallOption interface {
+	DefineOption
+	applyCall(*callConfig)
+}
 
 type callConfig struct {
 	vars         map[string]any

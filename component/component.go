@@ -49,6 +49,14 @@ type Expander interface {
 	Expand(text string) (string, error)
 }
 
+// Formatted is a component that can tell the model which JSON its reply must be.
+type Formatted interface {
+	Component
+	// WithFormat returns a copy that shows this JSON Schema in place of any before. It is called where the backend cannot
+	// hold the reply to a schema.
+	WithFormat(schema string) Component
+}
+
 // Prompt is what a component shows a model: a template with its data, or messages as they are.
 type Prompt struct {
 	// Template names the template to render with Data; "" takes Messages as they are.

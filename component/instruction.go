@@ -41,6 +41,8 @@ type InstructionData struct {
 	Requirements []string
 	Examples     []string
 	Grounding    []GroundingEntry
+	// Format is the JSON Schema that the reply must match, where the backend cannot see to that.
+	Format string
 	// Repair holds why the model's last reply was refused.
 	Repair       []string
 	OutputPrefix string
@@ -51,7 +53,7 @@ type GroundingEntry struct{ Name, Text string }
 
 // bare reports whether there is nothing but a description.
 func (d *InstructionData) bare() bool {
-	return d.Prefix == "" && d.OutputPrefix == "" &&
+	return d.Prefix == "" && d.OutputPrefix == "" && d.Format == "" &&
 		len(d.Requirements)+len(d.Examples)+len(d.Grounding)+len(d.Repair) == 0
 }
 
@@ -60,6 +62,7 @@ var (
 	_ Requirer      = Instruction{}
 	_ Repairer      = Instruction{}
 	_ Expander      = Instruction{}
+	_ Formatted     = Instruction{}
 )
 
 // NewInstruction returns the instruction to do what description says.
@@ -133,6 +136,10 @@ func groundingText(value any) (string, error) {
 	case fmt.Stringer:
 		return x.String(), nil
 	}
+	return groundingJSON(value)
+}
+
+func groundingJSON(value any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -166,6 +173,11 @@ func (i Instruction) WithRequirements(shown ...string) Component {
 // WithRepair shows why the last reply was refused, in place of any reasons before. They are data.
 func (i Instruction) WithRepair(reasons ...string) Component {
 	return i.with(func(v *instruction) { v.data.Repair = slices.Clone(reasons) })
+}
+
+// WithFormat shows the JSON Schema that the reply must match, in place of any before. It is data.
+func (i Instruction) WithFormat(text string) Component {
+	return i.with(func(v *instruction) { v.data.Format = text })
 }
 
 // Kind returns "instruction".

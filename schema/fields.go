@@ -21,6 +21,30 @@ type field struct {
 	quoted   bool // the option "string"
 }
 
+// Property is a member of the JSON object that encoding/json makes of a struct.
+type Property struct {
+	Name        string
+	Description string // of the tag jsonschema
+	Index       []int  // of the field, as for [reflect.Value.FieldByIndex]
+}
+
+// Properties returns what the JSON of a struct has, in the order of its fields. ok is false for a value that is not
+// encoded field by field. A pointer stands for what it points to.
+func Properties(v any) (all []Property, ok bool) {
+	t := reflect.TypeOf(v)
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct || implements(t, marshaler) || implements(t, textMarshaler) {
+		return nil, false
+	}
+	fields, _ := fieldsOf(t)
+	for _, f := range fields {
+		all = append(all, Property{f.name, f.tag.Get("jsonschema"), f.index})
+	}
+	return all, true
+}
+
 // fieldsOf returns the fields that encoding/json reads and writes, in the order of the struct: those of embedded structs
 // included, where a name occurs more than once the one that is nearest, or tagged, or none. hidden is an embedded
 // pointer to an unexported struct, which encoding/json can write and not read; "" when there is none.

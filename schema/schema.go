@@ -99,6 +99,9 @@ func (s Schema) JSON() string {
 	return s.s.text
 }
 
+// IsObject reports whether every document of the schema is an object, as its type says.
+func (s Schema) IsObject() bool { return s.s != nil && s.s.root.get("type").is("object") }
+
 // Validate checks one JSON document. It returns a *[MismatchError] when the document is not JSON or not what the
 // schema asks for; the zero Schema accepts any JSON document.
 func (s Schema) Validate(document []byte) error {

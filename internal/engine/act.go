@@ -263,7 +263,7 @@ func (s Scope) prepare(ctx context.Context, c Call, step sampling.Step, iteratio
 	if err := await(ctx, step.Component); err != nil { // a strategy or a judge may have brought outputs of its own
 		return ask{}, err
 	}
-	comp := shown(step.Component, c.Requirements)
+	comp := asked(shown(step.Component, c.Requirements), c.Format, info)
 	rendered, err := s.render(ctx, comp, model, iteration)
 	if err != nil {
 		return ask{}, err
@@ -306,6 +306,17 @@ func shown(c component.Component, reqs requirement.Requirements) component.Compo
 		return c
 	}
 	return r.WithRequirements(texts...)
+}
+
+// asked shows a component the schema of its reply where the backend does not hold replies to schemas.
+func asked(c component.Component, format schema.Schema, info backend.Info) component.Component {
+	if format.IsZero() || info.Capabilities.Structured == backend.StructuredSchema {
+		return c
+	}
+	if f, ok := c.(component.Formatted); ok {
+		return f.WithFormat(format.JSON())
+	}
+	return c
 }
 
 // variablesOf returns how to list the variables of a component's template, nil when it has none.
