@@ -65,11 +65,26 @@ func RunOllama(ctx context.Context) (*Ollama, func() error, error) {
 // Modelfile's folder. This is how a test brings a model of its own, such as one
 // that says exactly what the test scripts.
 func (o *Ollama) Create(ctx context.Context, name, modelfile string) error {
-	cmd := exec.CommandContext(ctx, o.binary, "create", name, "-f", modelfile)
+	if err := o.command(ctx, "create", name, "-f", modelfile); err != nil {
+		return fmt.Errorf("components: create model %s from %s: %w", name, modelfile, err)
+	}
+	return nil
+}
+
+// Remove takes the model called name out of this server's store.
+func (o *Ollama) Remove(ctx context.Context, name string) error {
+	if err := o.command(ctx, "rm", name); err != nil {
+		return fmt.Errorf("components: remove model %s: %w", name, err)
+	}
+	return nil
+}
+
+// command runs Ollama's own command on this server.
+func (o *Ollama) command(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, o.binary, args...)
 	cmd.Env = append(o.server.baseEnv(), "OLLAMA_HOST="+o.URL)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("components: create model %s from %s: %w: %s", name, modelfile, err, bytes.TrimSpace(out))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package components
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -134,47 +133,31 @@ func TestTransformers(t *testing.T) {
 	t.Logf("reply: %q", whole.text())
 }
 
-// Folders that tests write are models for Transformers, too: one that says what its script says, one of random weights.
-func TestTransformersFolders(t *testing.T) {
-	Require(t, Transformers)
+// Folders that tests write are models for Transformers, too: one that says what its script says.
+func TestTransformersScripted(t *testing.T) {
 	const text = "It is 18 degrees.\nIt is noon, and the air is still."
-	tests := map[string]struct {
-		write func(dir string) error
-		want  map[string]string // replies by conversation
-	}{
-		"scripted": {
-			func(dir string) error {
-				return tinymodel.WriteScriptedFolder(dir, tinymodel.Say(text, "You are welcome."))
-			},
-			map[string]string{
-				`{"role":"user","content":"And now?"}`: text,
-				`{"role":"user","content":"And now?"},{"role":"assistant","content":"Noon."},{"role":"user","content":"Thanks."}`: "You are welcome.",
-			},
-		},
-		"random": {
-			func(dir string) error { return tinymodel.WriteRandomFolder(dir, 1) },
-			map[string]string{`{"role":"user","content":"the"}`: ""},
-		},
+	s := TransformersScripted(t, tinymodel.Say(text, "You are welcome."))
+	for messages, want := range map[string]string{
+		`{"role":"user","content":"And now?"}`: text,
+		`{"role":"user","content":"And now?"},{"role":"assistant","content":"Noon."},{"role":"user","content":"Thanks."}`: "You are welcome.",
+	} {
+		got := complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":40,"temperature":0,"messages":[%s]}`, s.Model, messages))
+		if got.status != http.StatusOK || got.text() != want || len(got.Choices) == 0 || got.Choices[0].FinishReason != "stop" {
+			t.Errorf("%s: status %d, reply %q, want %q", messages, got.status, got.text(), want)
+		}
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := tt.write(dir); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), startTime)
-			defer cancel()
-			s, stop, err := RunTransformers(ctx, dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cleanup(t, s.server, stop)
-			for messages, want := range tt.want {
-				got := complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":40,"temperature":0,"messages":[%s]}`, dir, messages))
-				if got.status != http.StatusOK || want != "" && got.text() != want {
-					t.Errorf("%s: status %d, reply %q, want %q", messages, got.status, got.text(), want)
-				}
-			}
-		})
+}
+
+// So is one of random weights.
+func TestTransformersRandom(t *testing.T) {
+	Require(t, Transformers)
+	dir := t.TempDir()
+	if err := tinymodel.WriteRandomFolder(dir, 1); err != nil {
+		t.Fatal(err)
+	}
+	s := serveFolder(t, dir)
+	got := complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":10,"temperature":0,"messages":[{"role":"user","content":"the"}]}`, dir))
+	if got.status != http.StatusOK || got.Usage.CompletionTokens == 0 {
+		t.Errorf("status %d, reply %q of %d tokens", got.status, got.text(), got.Usage.CompletionTokens)
 	}
 }

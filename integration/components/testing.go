@@ -39,77 +39,70 @@ func Require(t testing.TB, names ...string) {
 }
 
 // StartOllama starts Ollama with its model loaded, as [RunOllama] does, for the
-// time of the test. It skips or fails the test as [Require] does. When the test
-// fails, the end of the server's log is in the test's output.
+// time of the test; in [Main] it is the one that tests share. It skips or fails
+// the test as [Require] does. When the test fails, the end of the server's log is
+// in the test's output. All this is true of the functions below, too.
 func StartOllama(t testing.TB) *Ollama {
 	t.Helper()
 	Require(t, OllamaServer, SmolLM2)
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	o, stop, err := RunOllama(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cleanup(t, o.server, stop)
-	return o
+	return serve(t, OllamaServer, RunOllama, func(o *Ollama) *server { return o.server })
 }
 
-// StartJaeger starts Jaeger, as [RunJaeger] does, for the time of the test. It
-// skips or fails the test as [Require] does. When the test fails, the end of the
-// server's log is in the test's output.
+// StartJaeger starts Jaeger, as [RunJaeger] does.
 func StartJaeger(t testing.TB) *Jaeger {
 	t.Helper()
 	Require(t, JaegerServer)
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	j, stop, err := RunJaeger(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cleanup(t, j.server, stop)
-	return j
+	return serve(t, JaegerServer, RunJaeger, func(j *Jaeger) *server { return j.server })
 }
 
-// StartLiteLLM starts a LiteLLM proxy in front of o, as [RunLiteLLM] does, for
-// the time of the test. It skips or fails the test as [Require] does. When the
-// test fails, the end of the proxy's log is in the test's output.
+// StartLiteLLM starts a LiteLLM proxy, as [RunLiteLLM] does, in front of o, which
+// [StartOllama] returned.
 func StartLiteLLM(t testing.TB, o *Ollama) *LiteLLM {
 	t.Helper()
 	Require(t, LiteLLMProxy)
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	l, stop, err := RunLiteLLM(ctx, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cleanup(t, l.server, stop)
-	return l
+	run := func(ctx context.Context) (*LiteLLM, func() error, error) { return RunLiteLLM(ctx, o) }
+	return serve(t, LiteLLMProxy+" "+o.URL, run, func(l *LiteLLM) *server { return l.server })
 }
 
 // TransformersServe starts `transformers serve` on SmolLM2, as [RunTransformers]
-// does, for the time of the test. It skips or fails the test as [Require] does.
-// When the test fails, the end of the server's log is in the test's output.
+// does.
 func TransformersServe(t testing.TB) *TransformersServer {
 	t.Helper()
 	Require(t, Transformers, SmolLM2HF)
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	s, stop, err := RunTransformers(ctx, "")
-	if err != nil {
+	return serveFolder(t, "")
+}
+
+// TransformersScripted starts `transformers serve`, as [RunTransformers] does, on
+// a model that says the script. It starts as slowly as any, and answers faster.
+func TransformersScripted(t testing.TB, script tinymodel.Script) *TransformersServer {
+	t.Helper()
+	Require(t, Transformers)
+	dir := t.TempDir()
+	if err := tinymodel.WriteScriptedFolder(dir, script); err != nil {
 		t.Fatal(err)
 	}
-	cleanup(t, s.server, stop)
-	return s
+	return serveFolder(t, dir)
+}
+
+func serveFolder(t testing.TB, dir string) *TransformersServer {
+	t.Helper()
+	run := func(ctx context.Context) (*TransformersServer, func() error, error) { return RunTransformers(ctx, dir) }
+	return serve(t, Transformers+" "+dir, run, func(s *TransformersServer) *server { return s.server })
 }
 
 // Scripted makes a model on the server that says the script, as
-// [Ollama.Script] does, and returns its name.
+// [Ollama.Script] does, for the time of the test, and returns its name.
 func Scripted(t testing.TB, o *Ollama, script tinymodel.Script) string {
 	t.Helper()
 	name, err := o.Script(t.Context(), script)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := o.Remove(context.WithoutCancel(t.Context()), name); err != nil {
+			t.Error(err)
+		}
+	})
 	return name
 }
 
@@ -136,15 +129,4 @@ func installed(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func cleanup(t testing.TB, s *server, stop func() error) {
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", s.name, s.logTail())
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
 }

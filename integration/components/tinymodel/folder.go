@@ -27,15 +27,10 @@ func WriteScriptedFolder(dir string, s Script) error {
 		context: scriptedContext, start: startID, end: endID, epsilon: 1e-6},
 		func(n int) []float32 { return make([]float32, n) })
 
-	type added struct {
-		ID      int    `json:"id"`
-		Content string `json:"content"`
-		Special bool   `json:"special"`
-	}
-	var special []added
+	var special []object
 	for id, kind := range c.types {
 		if kind == tokenControl || kind == tokenUnknown {
-			special = append(special, added{id, c.tokens[id], true})
+			special = append(special, specialToken(id, c.tokens[id]))
 		}
 	}
 	f.json("tokenizer.json", object{
@@ -79,6 +74,7 @@ func WriteRandomFolder(dir string, seed uint64) error {
 	start := len(vocabulary)
 	end, size := start+1, start+2
 
+	bytesOnly := object{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}
 	f := folder{}
 	draw := normal(seed)
 	random := func(n int) []float32 { return draw(n, 0.15) }
@@ -87,17 +83,19 @@ func WriteRandomFolder(dir string, seed uint64) error {
 	f.llama(shape{vocabulary: size, width: randomWidth, feed: randomFeed, layers: randomLayers, heads: randomHeads, keys: randomHeads,
 		context: 512, start: start, end: end, epsilon: 1e-5}, random)
 	f.json("tokenizer.json", object{
-		"version": "1.0",
-		"added_tokens": []object{
-			{"id": start, "content": "<s>", "special": true},
-			{"id": end, "content": "</s>", "special": true},
-		},
-		"pre_tokenizer": object{"type": "ByteLevel", "add_prefix_space": false},
-		"decoder":       object{"type": "ByteLevel"},
+		"version":       "1.0",
+		"added_tokens":  []object{specialToken(start, "<s>"), specialToken(end, "</s>")},
+		"pre_tokenizer": bytesOnly,
+		"decoder":       bytesOnly,
 		"model":         object{"type": "BPE", "vocab": vocabulary, "merges": merges},
 	})
 	f.tokenizer("{% for m in messages %}{{ m['content'] }}{% endfor %}", "<s>", "</s>", "<s>")
 	return f.write(dir)
+}
+
+func specialToken(id int, content string) object {
+	return object{"id": id, "content": content, "special": true,
+		"single_word": false, "lstrip": false, "rstrip": false, "normalized": false}
 }
 
 // byteRunes returns the character that stands for each byte in tokenizers of
