@@ -16,8 +16,9 @@ type completion struct {
 	Model   string
 	Choices []struct {
 		Message struct {
-			Content   string
-			ToolCalls []struct {
+			Content          string
+			ReasoningContent string `json:"reasoning_content"`
+			ToolCalls        []struct {
 				Function struct{ Name, Arguments string }
 			} `json:"tool_calls"`
 		}
@@ -133,18 +134,31 @@ func TestTransformers(t *testing.T) {
 	t.Logf("reply: %q", whole.text())
 }
 
-// Folders that tests write are models for Transformers, too: one that says what its script says.
+// Folders that tests write are models for Transformers, too: one that says what its script says, thoughts and native
+// tool calls included.
 func TestTransformersScripted(t *testing.T) {
 	const text = "It is 18 degrees.\nIt is noon, and the air is still."
-	s := TransformersScripted(t, tinymodel.Say(text, "You are welcome."))
-	for messages, want := range map[string]string{
-		`{"role":"user","content":"And now?"}`: text,
-		`{"role":"user","content":"And now?"},{"role":"assistant","content":"Noon."},{"role":"user","content":"Thanks."}`: "You are welcome.",
-	} {
-		got := complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":40,"temperature":0,"messages":[%s]}`, s.Model, messages))
-		if got.status != http.StatusOK || got.text() != want || len(got.Choices) == 0 || got.Choices[0].FinishReason != "stop" {
-			t.Errorf("%s: status %d, reply %q, want %q", messages, got.status, got.text(), want)
-		}
+	s := TransformersScripted(t, tinymodel.Script{Replies: []tinymodel.Reply{
+		{Thinking: "I do not know the time.", Calls: []tinymodel.Call{{Name: "clock", Arguments: `{"zone": "CET"}`}}},
+		{Text: text},
+	}})
+	ask := func(messages string) completion {
+		t.Helper()
+		return complete(t, s.URL, "", fmt.Sprintf(`{"model":%q,"max_tokens":40,"temperature":0,"messages":[%s],"tools":[{"type":"function",
+			"function":{"name":"clock","description":"tells the time","parameters":{"type":"object","properties":{"zone":{"type":"string"}}}}}]}`, s.Model, messages))
+	}
+	first := ask(`{"role":"user","content":"What time is it?"}`)
+	if len(first.Choices) != 1 || len(first.Choices[0].Message.ToolCalls) != 1 || first.Choices[0].FinishReason != "tool_calls" {
+		t.Fatalf("status %d, choices %+v, want a call of the clock", first.status, first.Choices)
+	}
+	m := first.Choices[0].Message
+	if m.Content != "" || m.ReasoningContent != "I do not know the time." || m.ToolCalls[0].Function.Name != "clock" || m.ToolCalls[0].Function.Arguments != `{"zone": "CET"}` {
+		t.Errorf("the first reply is %+v", m)
+	}
+	second := ask(`{"role":"user","content":"What time is it?"},{"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function",
+		"function":{"name":"clock","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"12:00"}`)
+	if second.text() != text || second.Choices[0].FinishReason != "stop" {
+		t.Errorf("status %d, choices %+v, want %q", second.status, second.Choices, text)
 	}
 }
 

@@ -13,17 +13,23 @@ import (
 // WriteScriptedFolder writes a folder as the Hugging Face hub has it with a
 // model that says the script, which Transformers loads. It knows all replies by
 // its chat template. Of a prompt it sees nothing but the template's marks: the
-// rest is one unknown token.
+// rest is one unknown token. It is a Qwen 3 by its shape, because of these
+// `transformers serve` knows how they think and call tools.
 func WriteScriptedFolder(dir string, s Script) error {
 	c, err := s.compile()
 	if err != nil {
 		return err
 	}
+	c.rename(endID, "<|im_end|>") // where a Qwen's reply ends
+	for n, id := range c.marks {
+		c.rename(id, qwenMark(n))
+	}
+
 	f := folder{}
 	embedding, output := c.weights()
 	f.tensor("model.embed_tokens.weight", embedding, len(c.tokens), codeSize)
 	f.tensor("lm_head.weight", output, len(c.tokens), codeSize)
-	f.llama(shape{vocabulary: len(c.tokens), width: codeSize, feed: headSize, layers: 1, heads: codeSize / headSize, keys: 1,
+	f.layers(shape{kind: "qwen3", class: "Qwen3ForCausalLM", vocabulary: len(c.tokens), width: codeSize, feed: headSize, layers: 1, heads: codeSize / headSize, keys: 1,
 		context: scriptedContext, start: startID, end: endID, epsilon: 1e-6},
 		func(n int) []float32 { return make([]float32, n) })
 
@@ -44,6 +50,9 @@ func WriteScriptedFolder(dir string, s Script) error {
 	return f.write(dir)
 }
 
+// qwenMark ends the prompt of reply n, as that of a Qwen ends: what follows is parsed as the reply.
+func qwenMark(n int) string { return mark(n) + "<|im_start|>assistant\n" }
+
 // jinja is the chat template of [Modelfile] in the language of Transformers.
 func jinja(s Script) string {
 	var b strings.Builder
@@ -51,9 +60,9 @@ func jinja(s Script) string {
 		"{% if m['role'] == 'assistant' %}{% set spoken.times = spoken.times + 1 %}{% endif %}" +
 		"{{ m['role'] + ': ' + (m['content'] or '') + '\n' }}{% endfor %}")
 	for n := range s.Replies[:len(s.Replies)-1] {
-		fmt.Fprintf(&b, "{%% if spoken.times == %d %%}%s{%% else %%}", n, mark(n))
+		fmt.Fprintf(&b, "{%% if spoken.times == %d %%}{{ %q }}{%% else %%}", n, qwenMark(n))
 	}
-	b.WriteString(mark(len(s.Replies) - 1))
+	fmt.Fprintf(&b, "{{ %q }}", qwenMark(len(s.Replies)-1))
 	b.WriteString(strings.Repeat("{% endif %}", len(s.Replies)-1))
 	return b.String()
 }
@@ -80,7 +89,7 @@ func WriteRandomFolder(dir string, seed uint64) error {
 	random := func(n int) []float32 { return draw(n, 0.15) }
 	f.tensor("model.embed_tokens.weight", random(size*randomWidth), size, randomWidth)
 	f.tensor("lm_head.weight", random(size*randomWidth), size, randomWidth)
-	f.llama(shape{vocabulary: size, width: randomWidth, feed: randomFeed, layers: randomLayers, heads: randomHeads, keys: randomHeads,
+	f.layers(shape{kind: "llama", class: "LlamaForCausalLM", vocabulary: size, width: randomWidth, feed: randomFeed, layers: randomLayers, heads: randomHeads, keys: randomHeads,
 		context: 512, start: start, end: end, epsilon: 1e-5}, random)
 	f.json("tokenizer.json", object{
 		"version":       "1.0",
@@ -145,16 +154,17 @@ func (f *folder) tensor(name string, data []float32, dims ...int) {
 	f.header[name] = object{"dtype": "F32", "shape": dims, "data_offsets": []int{from, f.data.Len()}}
 }
 
-// shape is the shape of a llama.
+// shape is the shape of a model.
 type shape struct {
+	kind, class                                                       string
 	vocabulary, width, feed, layers, heads, keys, context, start, end int
 	epsilon                                                           float64
 }
 
-// llama adds the configuration and the layers of a model; weights makes n of them.
-func (f *folder) llama(s shape, weights func(n int) []float32) {
+// layers adds the configuration and the layers of a model; weights makes n of them.
+func (f *folder) layers(s shape, weights func(n int) []float32) {
 	f.json("config.json", object{
-		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "torch_dtype": "float32",
+		"architectures": []string{s.class}, "model_type": s.kind, "head_dim": s.width / s.heads, "torch_dtype": "float32",
 		"vocab_size": s.vocabulary, "hidden_size": s.width, "intermediate_size": s.feed, "num_hidden_layers": s.layers,
 		"num_attention_heads": s.heads, "num_key_value_heads": s.keys, "max_position_embeddings": s.context,
 		"rms_norm_eps": s.epsilon, "rope_theta": 10000.0, "bos_token_id": s.start, "eos_token_id": s.end,
@@ -168,6 +178,11 @@ func (f *folder) llama(s shape, weights func(n int) []float32) {
 		}
 		for _, norm := range []string{"input_layernorm", "post_attention_layernorm"} {
 			f.tensor(fmt.Sprintf("model.layers.%d.%s.weight", l, norm), ones(s.width), s.width)
+		}
+		if s.kind == "qwen3" {
+			for _, norm := range []string{"self_attn.q_norm", "self_attn.k_norm"} {
+				f.tensor(fmt.Sprintf("model.layers.%d.%s.weight", l, norm), ones(s.width/s.heads), s.width/s.heads)
+			}
 		}
 		keys := s.width / s.heads * s.keys
 		add("self_attn.q_proj", s.width, s.width)

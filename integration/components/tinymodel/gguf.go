@@ -161,3 +161,10 @@ func (v *vocabulary) add(token string, score float32, kind int32) int {
 	v.types = append(v.types, kind)
 	return id
 }
+
+// rename gives a token another string.
+func (v *vocabulary) rename(id int, token string) {
+	delete(v.ids, v.tokens[id])
+	v.tokens[id] = token
+	v.ids[token] = id
+}
