@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/mellea-go/mellea/backend/replay"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/integration/components"
+	"github.com/mellea-go/mellea/integration/components/tinymodel"
 	"github.com/mellea-go/mellea/schema"
 )
 
@@ -27,6 +29,29 @@ const (
 	capital = "What is the capital of Italy? Answer in one short sentence."
 	essay   = "Write a long essay about the history of Rome."
 )
+
+// weatherTools is a conversation with a scripted model that calls a tool.
+func weatherTools(t *testing.T, server *components.Ollama) *backendtest.RealTools {
+	t.Helper()
+	parameters, err := schema.Parse("weather", []byte(`{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &backendtest.RealTools{
+		Model: components.Scripted(t, server, tinymodel.Script{Replies: []tinymodel.Reply{
+			{Calls: []tinymodel.Call{{Name: "weather", Arguments: `{"city": "Paris"}`}}}, {Text: "It is 18 degrees in Paris."},
+		}}),
+		Prompt: "What is the weather in Paris?", Result: `{"degrees":18}`,
+		Spec: content.ToolSpec{Name: "weather", Description: "tells the weather of a city", Parameters: parameters},
+	}
+}
+
+// thinker is a question to a scripted model that thinks.
+func thinker(t *testing.T, server *components.Ollama) *backendtest.RealReasoning {
+	t.Helper()
+	return &backendtest.RealReasoning{Level: "on", Prompt: "What is 6 times 7?",
+		Model: components.Scripted(t, server, tinymodel.Script{Replies: []tinymodel.Reply{{Thinking: "Six sevens make it.", Text: "42"}}})}
+}
 
 // question asks the small model for something it answers the same way each time.
 func question(text string) backend.Request {
@@ -96,8 +121,9 @@ func TestOllama(t *testing.T) {
 	testFormat(t, b)
 	testCancel(t, b)
 	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Name: "ollama", Against: "Ollama 0.17.4, " + server.Model,
-			Seed: true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model})
+		backendtest.RunReal(t, b, backendtest.Real{Name: "ollama", Against: "Ollama 0.17.4, " + server.Model + " and scripted models for tools and thinking",
+			Seed: true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model,
+			Tools: weatherTools(t, server), Reasoning: thinker(t, server)})
 	})
 
 	t.Run("completes raw prompts as the server does", func(t *testing.T) {
@@ -122,8 +148,12 @@ func TestOllama(t *testing.T) {
 
 	t.Run("lists its models", func(t *testing.T) {
 		models, err := b.ListModels(t.Context())
-		if err != nil || len(models) != 1 || models[0].Name != server.Model || models[0].Size == 0 || models[0].Modified.IsZero() {
-			t.Errorf("ListModels() = %+v, %v, want %s alone", models, err, server.Model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(models, func(m backend.ModelInfo) bool { return m.Name == server.Model })
+		if i < 0 || models[i].Size == 0 || models[i].Modified.IsZero() {
+			t.Errorf("ListModels() = %+v, want %s with its size and time", models, server.Model)
 		}
 	})
 
@@ -149,6 +179,31 @@ func TestOllama(t *testing.T) {
 		var e *backend.Error
 		if !errors.As(err, &e) || e.Status != http.StatusNotFound || !strings.Contains(e.Remedy, "`ollama pull no-such-model`") {
 			t.Errorf("error = %v, want a 404 that says how to install the model", err)
+		}
+	})
+
+	t.Run("calls tools under the server's ids", func(t *testing.T) { testToolCalls(t, server, b) })
+
+	t.Run("thinks when it is told to", func(t *testing.T) {
+		think := thinker(t, server)
+		for _, req := range []backend.Request{question(think.Prompt), streamed(question(think.Prompt))} {
+			req.Options = req.Options.WithModel(think.Model).WithThinking("on")
+			got := generate(t, b, req).Message
+			if got.Reasoning() != "Six sevens make it." || got.Text() != "42" {
+				t.Errorf("thought %q and said %q, want that six sevens make 42", got.Reasoning(), got.Text())
+			}
+		}
+		for model, level := range map[string]string{think.Model: "high", server.Model: "on"} { // one has no levels, the other does not think
+			req := question("hi")
+			req.Options = req.Options.WithModel(model).WithThinking(level)
+			out, err := b.Generate(t.Context(), req)
+			if err == nil {
+				err = out.Wait(t.Context())
+			}
+			var e *backend.Error
+			if !errors.As(err, &e) || e.Status != http.StatusBadRequest || !strings.Contains(e.Remedy, "think") {
+				t.Errorf("%s with thinking %s: %v, want a 400 that says the model does not think so", model, level, err)
+			}
 		}
 	})
 
@@ -247,6 +302,39 @@ func TestReplayOfARealModel(t *testing.T) {
 	}
 	if left := b.Unused(); len(left) > 0 {
 		t.Errorf("Unused() = %v, want none", left)
+	}
+}
+
+// testToolCalls has a scripted model call two tools at once, and gives the results back.
+func testToolCalls(t *testing.T, server *components.Ollama, b backend.Backend) {
+	tools := weatherTools(t, server)
+	model := components.Scripted(t, server, tinymodel.Script{Replies: []tinymodel.Reply{
+		{Text: "One moment.", Calls: []tinymodel.Call{{Name: "weather", Arguments: `{"city": "Paris"}`}, {Name: "weather", Arguments: `{"city": "Rome"}`}}},
+		{Text: "It is 18 degrees in Paris and 25 in Rome."},
+	}})
+	for _, stream := range []bool{false, true} {
+		req := question("What is the weather in Paris and in Rome?")
+		req.Tools = content.ListOf(tools.Spec)
+		req.Options = req.Options.WithModel(model).WithStream(stream).WithMaxTokens(200)
+		asking := generate(t, b, req)
+		calls := slices.Collect(asking.Message.ToolCalls())
+		if len(calls) != 2 || calls[0].ID == "" || calls[0].ID == calls[1].ID {
+			t.Fatalf("calls %+v, want two with ids of their own", calls)
+		}
+		for i, want := range []string{`{"city":"Paris"}`, `{"city":"Rome"}`} {
+			if calls[i].Name != "weather" || calls[i].Arguments != want {
+				t.Errorf("call %d is %s %s, want weather %s", i, calls[i].Name, calls[i].Arguments, want)
+			}
+		}
+		if diff := cmp.Diff([]string{"tool_calls"}, asking.Generation.FinishReasons.Slice()); diff != "" {
+			t.Errorf("finish reasons (-want +got):\n%s", diff)
+		}
+		req.Messages = req.Messages.Append(asking.Message, content.NewMessage(content.RoleTool,
+			content.ToolResult{CallID: calls[0].ID, Name: "weather", Content: `{"degrees":18}`},
+			content.ToolResult{CallID: calls[1].ID, Name: "weather", Content: `{"degrees":25}`}))
+		if got, want := generate(t, b, req).Message.Text(), "It is 18 degrees in Paris and 25 in Rome."; got != want {
+			t.Errorf("answer %q, want %q", got, want)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ func runConcurrent(t *testing.T, s Suite) {
 		transport.CloseIdleConnections()
 	})
 	collected(t, concurrentCalls, func() int { return int(freed.Load()) })
+	runtime.KeepAlive(b) // it must not be what holds them
 }
 
 func (s Suite) oneOfMany(t *testing.T, ctx context.Context, b backend.Backend, i int, freed *atomic.Int64) { //nolint:revive // the test first

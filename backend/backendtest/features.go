@@ -50,7 +50,7 @@ var features = []Feature{
 	{ID: "chat", Title: "chat: the model sees the conversation, the program its reply", test: "Chat", fake: must(runChat), real: realChat},
 	{ID: "stream", Title: "streaming: each piece as it arrives", test: "Stream", fake: must(runStream), real: realStream},
 	{ID: "cancel", Title: "cancelled in the middle of a stream, by the context, the output or by leaving", test: "Cancel", fake: must(runCancel), real: realCancel},
-	{ID: "reasoning", Title: "reasoning apart from the text", test: "Reasoning", fake: runReasoning},
+	{ID: "reasoning", Title: "reasoning apart from the text", test: "Reasoning", fake: runReasoning, real: realReasoning},
 	{ID: "tools", Title: "tools: calls and their results, under the ids of the calls", test: "Tools", fake: runTools, real: realTools},
 	{ID: "schema", Title: "replies constrained to a JSON Schema by the provider", test: "Schema", fake: runSchema, real: realSchema},
 	{ID: "images", Title: "images as bytes", test: "Images", fake: runImages},

@@ -22,6 +22,8 @@ type Real struct {
 	ModelUnknown string
 	// Tools is a conversation with tools; nil skips the check.
 	Tools *RealTools
+	// Reasoning is a question that makes a model think; nil skips the check.
+	Reasoning *RealReasoning
 	// ResponseModel is what replies say made them; "" takes any.
 	ResponseModel string
 }
@@ -33,6 +35,13 @@ type RealTools struct {
 	// Prompt makes it call Spec; Result is what the tool answers.
 	Prompt, Result string
 	Spec           content.ToolSpec
+}
+
+// RealReasoning is a question that makes a model think before it answers.
+type RealReasoning struct {
+	// Model is one that thinks; "" is that of the backend. Level is the thinking option to ask with.
+	Model, Level string
+	Prompt       string
 }
 
 // realRun is one run of the suite against a real model.

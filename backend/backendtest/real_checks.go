@@ -207,6 +207,28 @@ func realTools(t *testing.T, r *realRun) Outcome {
 	return Pass
 }
 
+func realReasoning(t *testing.T, r *realRun) Outcome {
+	think := r.Reasoning
+	if think == nil { // no model that thinks
+		return ""
+	}
+	r.eachWay(t, func(t *testing.T, stream bool) {
+		req := r.request(think.Prompt, stream)
+		req.Options = req.Options.WithMaxTokens(200).WithThinking(think.Level)
+		if think.Model != "" {
+			req.Options = req.Options.WithModel(think.Model)
+		}
+		reply := r.reply(t, req)
+		if strings.TrimSpace(reply.Message.Reasoning()) == "" || strings.TrimSpace(reply.Message.Text()) == "" {
+			t.Errorf("got reasoning %q and text %q, want some of both", reply.Message.Reasoning(), reply.Message.Text())
+		}
+		if got := reply.Generation.Sent.Thinking(); got != think.Level {
+			t.Errorf("got level %q among the options sent, want %q", got, think.Level)
+		}
+	})
+	return Pass
+}
+
 func realBatch(t *testing.T, r *realRun) Outcome {
 	req := prompts("The capital of Italy is", "One, two, three,", "The sky is")
 	req.Options = req.Options.WithMaxTokens(8).WithTemperature(0)

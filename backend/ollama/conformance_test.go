@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 	backendtest.Run(t, backendtest.Suite{
 		Name: "ollama",
 		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return ollama.New(
+			return withFault(ollama.New(
 				ollama.WithBaseURL(strings.Replace(cfg.URL, "://", "://user:"+cfg.Key+"@", 1)),
 				ollama.WithModel(cfg.Model),
 				ollama.WithRetries(cfg.Retries),
@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 				ollama.WithTransport(cfg.Transport),
 				ollama.WithLogger(cfg.Logger),
 				ollama.WithImageFetch(ollama.ImageFetch{Private: cfg.FetchLocal}),
-			)
+			))
 		},
 		Dialect:  nativeAPI{},
 		Provider: "ollama",

@@ -91,9 +91,35 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("decode(%q) has a call without a name", object)
 			}
 		}
+		if d.completion {
+			t.Errorf("decode takes %q of a chat for a completion", object)
+		}
 		again := strings.Clone(string(d.text))
 		if err := d.decode(object); err != nil || string(d.text) != again {
 			t.Errorf("decode(%q) a second time = %q, %v, want %q", object, d.text, err, again)
+		}
+	})
+}
+
+// FuzzDecodeCompletion holds the reader of raw completions against encoding/json.
+func FuzzDecodeCompletion(f *testing.F) {
+	for _, s := range []string{`{"model":"m","response":"a\u00e9","done":true,"done_reason":"stop","context":[1],"prompt_eval_count":3,"eval_count":4}`,
+		`{"response":null}`, `{"response":1}`, `{"error":"x"}`, `{"message":{"content":"x"},"response":"y"}`, `{`, ``} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, object []byte) {
+		d := decoder{raw: true}
+		if err := d.decode(object); err != nil {
+			if err != errMalformed {
+				t.Errorf("decode(%q) = %v, want errMalformed", object, err)
+			}
+			return
+		}
+		if !json.Valid(object) {
+			t.Errorf("decode accepts %q, which is not JSON", object)
+		}
+		if d.promptTokens < 0 || d.tokens < 0 {
+			t.Errorf("decode(%q) counts %d and %d tokens", object, d.promptTokens, d.tokens)
 		}
 	})
 }

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -78,7 +79,7 @@ func read(root string) ([]backendtest.Results, error) {
 		return err
 	})
 	slices.SortStableFunc(rows, func(a, b backendtest.Results) int {
-		return order(a) - order(b)
+		return cmp.Or(order(a)-order(b), strings.Compare(a.Backend, b.Backend))
 	})
 	return rows, err
 }
@@ -87,9 +88,10 @@ func read(root string) ([]backendtest.Results, error) {
 var known = []string{"openai", "ollama", "huggingface", "litellm", "watsonx"}
 
 func order(r backendtest.Results) int {
-	name, _, _ := strings.Cut(r.Backend, " ")
-	if i := slices.Index(known, name); i >= 0 {
-		return i
+	for i, name := range known {
+		if r.Backend == name || strings.HasPrefix(r.Backend, name+"-") || strings.HasPrefix(r.Backend, name+" ") {
+			return i
+		}
 	}
 	return len(known)
 }
