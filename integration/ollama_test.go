@@ -249,10 +249,6 @@ func TestOpenAIDialect(t *testing.T) {
 	testStream(t, b)
 	testFormat(t, b)
 	testCancel(t, b)
-	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "no-such-model"})
-	})
-
 	t.Run("unknown model", func(t *testing.T) {
 		out, err := b.Generate(t.Context(), backend.Request{
 			Messages: content.NewMessages(content.User("hi")),
