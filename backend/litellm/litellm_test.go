@@ -145,6 +145,21 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// The header of a stream leaves before its cost is known; a proxy with include_cost_in_streaming_usage tells it at the end.
+func TestCostOfAStream(t *testing.T) {
+	clearEnv(t)
+	server := &answer{header: http.Header{"Content-Type": {"text/event-stream"}}, body: `data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}` + "\n\n" +
+		`data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"cost":0.0000285}}` + "\n\ndata: [DONE]\n\n"}
+	b := litellm.New(litellm.WithModel("alias"), litellm.WithTransport(server), litellm.WithOptions(backend.Options{}.WithStream(true)))
+	r, err := chat(t, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.Generation.Cost, (backend.Cost{USD: 0.0000285, Reported: true}); got != want {
+		t.Errorf("got cost %+v, want %+v", got, want)
+	}
+}
+
 // The proxy's errors, in the shape of its ProxyException: a word for the kind in type, the status in code.
 func TestErrors(t *testing.T) {
 	clearEnv(t)

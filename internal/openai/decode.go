@@ -1,6 +1,9 @@
 package openai
 
 import (
+	"math"
+	"strconv"
+
 	"github.com/mellea-go/mellea/content"
 )
 
@@ -263,6 +266,8 @@ func (d *Decoder) usage() error {
 			read, err = s.count("cache_read_input_tokens")
 		case `"cache_creation_input_tokens"`:
 			written, err = s.count("cache_creation_input_tokens")
+		case `"cost"`:
+			d.ev.CostUSD, d.ev.HasCost, err = s.price()
 		case `"prompt_tokens_details"`:
 			err = s.details(&u, &u.Text.InputTokens, &u.Image.InputTokens, &u.Audio.InputTokens)
 		case `"completion_tokens_details"`:
@@ -299,4 +304,18 @@ func (s *scanner) details(u *content.Usage, text, image, audio *int) error {
 		}
 		return err
 	})
+}
+
+// price reads an amount of money; ok is false for what is none: a breakdown, a number below 0.
+func (s *scanner) price() (usd float64, ok bool, err error) {
+	v, err := s.raw()
+	if err != nil || v.Kind() != '0' {
+		return 0, false, err
+	}
+	// The only error of a number the decoder accepted is that it is too large, and then it is infinite.
+	usd, _ = strconv.ParseFloat(string(v), 64)
+	if usd < 0 || math.IsInf(usd, 0) {
+		return 0, false, nil
+	}
+	return usd, true, nil
 }

@@ -61,6 +61,10 @@ func TestDecode(t *testing.T) {
 		{"moderations", `{"moderations":{"pii":[{"score":0.8}]}}`, openai.Event{Moderated: true}},
 		{"no moderations", `{"moderations":{}}`, openai.Event{}},
 		{"a finish reason of its own", `{"choices":[{"finish_reason":"eos"}]}`, openai.Event{Choices: 1, FinishReason: "eos"}},
+		{"a cost", `{"usage":{"prompt_tokens":1,"cost":0.00014}}`, openai.Event{Usage: content.Usage{InputTokens: 1}, HasUsage: true, CostUSD: 0.00014, HasCost: true}},
+		{"a cost that is no number", `{"usage":{"cost":{"total":1}}}`, openai.Event{HasUsage: true}},
+		{"a cost below nothing", `{"usage":{"cost":-1}}`, openai.Event{HasUsage: true}},
+		{"a cost beyond numbers", `{"usage":{"cost":1e999}}`, openai.Event{HasUsage: true}},
 		{"no choices", `{"choices":null}`, openai.Event{}},
 		{"nothing", `{}`, openai.Event{}},
 	}

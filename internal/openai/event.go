@@ -26,6 +26,9 @@ type Event struct {
 	// Usage is meaningful with HasUsage. A chunk that brings only usage has no choices.
 	Usage    content.Usage
 	HasUsage bool
+	// CostUSD is meaningful with HasCost: what the server says the reply cost, as OpenRouter and LiteLLM do in the usage.
+	CostUSD float64
+	HasCost bool
 
 	// Moderated says that a moderation of the provider found something in the request or the reply.
 	Moderated bool

@@ -33,7 +33,7 @@ func decodeTwice(t *testing.T, doc []byte, encode func([]byte, *openai.Event) []
 		twice.ToolCalls[i].Index = max(twice.ToolCalls[i].Index, 0)
 	}
 	// A server always says who speaks, and has one choice and no error.
-	form := cmpopts.IgnoreFields(openai.Event{}, "Choices", "HasMessage", "HasRole", "HasError", "Moderated")
+	form := cmpopts.IgnoreFields(openai.Event{}, "Choices", "HasMessage", "HasRole", "HasError", "Moderated", "CostUSD", "HasCost")
 	if diff := cmp.Diff(twice, once, cmpopts.EquateEmpty(), form); diff != "" {
 		t.Errorf("decoded again (-got +want):\n%s", diff)
 	}
@@ -43,6 +43,7 @@ var replySeeds = []string{
 	usualReply, usualChunk, `{}`, `{"error":{"message":"m","code":404}}`,
 	`{"choices":[{"delta":{"reasoning":"r","refusal":"n","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`,
 	`{"choices":[{"message":{"content":[{"text":"a"},{"thinking":[{"text":"b"}]}]}}],"usage":{"prompt_tokens":1e3,"cache_creation_input_tokens":2,"completion_tokens_details":{"text_tokens":1}}}`,
+	`{"choices":[],"usage":{"prompt_tokens":1,"cost":0.00014}}`, `{"usage":{"cost":{"total_cost":1}}}`, `{"usage":{"cost":-1e999}}`,
 }
 
 func FuzzDecodeReply(f *testing.F) {

@@ -100,17 +100,21 @@ func noList(message string) bool {
 	return strings.Contains(m, "prompt") && (strings.Contains(m, "array") || strings.Contains(m, "list") || strings.Contains(m, "string"))
 }
 
-// each sends the prompts one by one. What fails for one is its item's; what would fail for all is the batch's.
+// each sends the prompts one by one. What fails for one is its item's; what would fail for all ends the batch, with what
+// is on its way.
 func (b *batch) each(ctx context.Context) error {
-	within, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	next := make(chan int)
+	next, given := make(chan int), make(chan struct{})
+	var giveUp sync.Once
+	var cause error // why the batch was given up
 	var wg sync.WaitGroup
 	for range min(atATime, len(b.prompts)) {
 		wg.Go(func() {
 			for i := range next {
-				if err := b.send(within, i, i+1); err != nil && b.fail(i, err) {
-					stop(err)
+				if err := b.send(ctx, i, i+1); err != nil && b.fail(i, err) {
+					giveUp.Do(func() {
+						cause = err
+						close(given)
+					})
 				}
 			}
 		})
@@ -121,13 +125,13 @@ feed:
 		select {
 		case next <- sent:
 			sent++
-		case <-within.Done():
+		case <-given:
 			break feed
 		}
 	}
 	close(next)
 	wg.Wait()
-	switch cause := context.Cause(within); {
+	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case cause != nil && !b.some:
@@ -145,8 +149,8 @@ feed:
 // fail notes the error of an item and reports whether the batch is to be given up.
 func (b *batch) fail(i int, err error) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.items[i].Err = err
+	b.mu.Unlock()
 	var failure *backend.Error
 	if !errors.As(err, &failure) {
 		return true // the context ended

@@ -155,6 +155,9 @@ func (x *exchange) take(w *backend.Writer, res *wire.Response, dec *openai.Decod
 	if ev.HasUsage {
 		g.Usage = ev.Usage
 	}
+	if ev.HasCost {
+		g.Cost = backend.Cost{USD: ev.CostUSD, Reported: true}
+	}
 	x.choices += ev.Choices
 	if ev.FinishReason != "" {
 		x.finish = ev.FinishReason
