@@ -46,6 +46,7 @@ var architecture = []struct {
 	{"schema", nil, []string{schemaModule, jsonModule}},
 	{"hook", nil, nil},
 	{"internal/gbnf", nil, []string{jsonModule}},
+	{"internal/gguf", nil, nil},
 	{"internal/wire", nil, []string{jsonModule}},
 
 	{"backend", []string{"content", "schema", "tool"}, nil},
@@ -58,7 +59,7 @@ var architecture = []struct {
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
 	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
-	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf"}),
+	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf", "internal/gguf"}),
 		[]string{jsonModule, "github.com/hybridgroup/yzma", "github.com/jupiterrider/ffi", "github.com/ebitengine/purego"}},
 	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai", "internal/openai/client"}), []string{jsonModule}},
 

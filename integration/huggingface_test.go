@@ -313,3 +313,29 @@ func TestHuggingFaceLocalTyped(t *testing.T) {
 		t.Errorf("reply = %q, want Alice, 31", text)
 	}
 }
+
+// A folder in the hub's layout is converted once and then run: its words are those of the weights in it.
+func TestHuggingFaceLocalFolder(t *testing.T) {
+	dir, conversions := t.TempDir(), t.TempDir()
+	writeFolder(t, dir)
+	ask := func() string {
+		b := inProcess(t, local.WithModel(dir), local.WithConversions(conversions), local.WithChatTemplate("chatml"))
+		return generate(t, b, question("abc")).Message.Text()
+	}
+	first := ask()
+	if want := strings.Repeat("the and ", 12); strings.TrimSpace(first) == "" || !strings.HasPrefix(" "+want, first) {
+		t.Errorf("reply = %q, want the words that the weights say: %q", first, want)
+	}
+	made, err := filepath.Glob(filepath.Join(conversions, "*"))
+	if err != nil || len(made) != 1 {
+		t.Fatalf("conversions = %v, %v, want one", made, err)
+	}
+	before, err := os.Stat(made[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := ask()
+	if after, err := os.Stat(made[0]); err != nil || after.ModTime() != before.ModTime() || again != first {
+		t.Errorf("the second run says %q, %v: want the same file and words", again, err)
+	}
+}

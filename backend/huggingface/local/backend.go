@@ -23,6 +23,7 @@ type Backend struct {
 	contexts int
 	window   int
 	cache    cache
+	folder   string // for models that had to be converted, "" is that of the user
 	logger   *slog.Logger
 	problem  error    // what makes the configuration unusable
 	reported sync.Map // options reported as having no effect
@@ -58,7 +59,7 @@ func New(opts ...Option) *Backend {
 	b := &Backend{
 		engine: c.engine, settings: loadSettings{threads: c.threads, gpuLayers: c.gpuLayers},
 		model: c.model, template: c.template, options: c.options, contexts: c.contexts, window: c.window,
-		cache: findCache(os.Getenv), logger: c.log, closing: make(chan struct{}), models: map[string]*model{},
+		cache: findCache(os.Getenv), folder: c.folder, logger: c.log, closing: make(chan struct{}), models: map[string]*model{},
 	}
 	const mostThreads, mostContexts = 1024, 1024
 	switch {

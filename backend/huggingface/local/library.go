@@ -81,7 +81,7 @@ func findParts(dir string) error {
 			continue
 		}
 		ext := filepath.Ext(path)
-		versioned, err := filepath.Glob(strings.TrimSuffix(path, ext) + ".v*" + ext)
+		versioned, err := filepath.Glob(strings.TrimSuffix(path, ext) + ".*" + ext)
 		if err == nil && len(versioned) > 0 {
 			return misconfigured("info", fmt.Sprintf("%s is missing: link it to what is there: ln -s %s %s", path, filepath.Base(versioned[0]), path), os.ErrNotExist)
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/mellea-go/mellea/backend"
 )
 
-// ListModels returns the model that is configured, if it is a file or folder, and those in the hub's cache that have a
-// GGUF file, sorted by name. It loads nothing.
+// ListModels returns the model that is configured, if it is a file or folder, and those in the hub's cache that have
+// a GGUF file or weights in safetensors, sorted by name. It loads nothing.
 func (b *Backend) ListModels(ctx context.Context) ([]backend.ModelInfo, error) {
 	if b.problem != nil {
 		return nil, b.problem

@@ -19,6 +19,7 @@ type config struct {
 	threads   int
 	gpuLayers int
 	window    int
+	folder    string
 	log       *slog.Logger
 	engine    engine
 }
@@ -26,11 +27,17 @@ type config struct {
 // WithModel names the model of requests that name none themselves: a .gguf file, a folder, or the hub's id of a model
 // in the cache, for example "HuggingFaceTB/SmolLM2-135M-Instruct". An id may go on with "@revision" and, where there
 // are several GGUF files, with ":" and a part of the name of one, such as ":Q4_K_M". A folder or id stands for the GGUF
-// file in it. Nothing is downloaded.
+// file in it; where there is none, its weights in safetensors are converted once, see [WithConversions]. Nothing is
+// downloaded.
 func WithModel(model string) Option { return func(c *config) { c.model = model } }
 
 // WithLibrary names the folder of llama.cpp's libraries, in place of MELLEA_LLAMA_LIB.
 func WithLibrary(dir string) Option { return func(c *config) { c.library = dir } }
+
+// WithConversions names the folder for GGUF files that were made of models in safetensors: those of the families Llama,
+// Mistral, Qwen2 and Qwen3 with byte-level tokenizers, not quantised. Each is as large as its model, is made once and
+// again when the model's files change, and is never removed. The default is mellea/gguf in the user's folder of caches.
+func WithConversions(dir string) Option { return func(c *config) { c.folder = dir } }
 
 // WithChatTemplate takes the place of the template in the model's file: a template's text, or one of the names that
 // llama.cpp knows, such as "chatml" or "llama3".

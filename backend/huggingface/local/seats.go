@@ -71,7 +71,11 @@ func (b *Backend) load(ctx context.Context, op, spec string) (*model, error) {
 	if m.weights != nil {
 		return m, nil
 	}
-	w, err := b.engine.load(path, b.settings)
+	file, err := b.converted(path, spec)
+	if err != nil {
+		return nil, named(op, err)
+	}
+	w, err := b.engine.load(file, b.settings)
 	if err != nil {
 		return nil, named(op, err)
 	}

@@ -60,7 +60,7 @@ func isPath(spec string) bool {
 	return strings.Count(id, "/") != 1 && !strings.Contains(id, "@")
 }
 
-// find returns the GGUF file that spec stands for. The error is an *[backend.Error].
+// find returns the GGUF file that spec stands for, or the folder of a model that has to be converted. The error is an *[backend.Error].
 func (c cache) find(spec string) (string, error) {
 	if isPath(spec) {
 		return findFile(expand(spec), "")
@@ -150,6 +150,8 @@ func findFile(path, part string) (string, error) {
 		return filepath.Abs(matching[0])
 	case len(matching) > 1:
 		return "", misconfigured("load", fmt.Sprintf("%s has several models: name one of %s", path, list(matching)), nil)
+	case len(files) == 0 && part == "" && convertible(path):
+		return filepath.Abs(path)
 	case len(files) > 0:
 		return "", &backend.Error{Provider: provider, Op: "load", Code: codeNoModel, Remedy: fmt.Sprintf("no GGUF file in %s has %q in its name: there are %s", path, part, list(files))}
 	}
@@ -157,13 +159,8 @@ func findFile(path, part string) (string, error) {
 }
 
 func noGGUF(path string) error {
-	remedy := "the folder " + path + " has no .gguf file"
-	if weights, err := filepath.Glob(filepath.Join(path, "*.safetensors")); err == nil && len(weights) > 0 {
-		remedy += ": convert its weights, for example with llama.cpp's `convert_hf_to_gguf.py " + path + "`, or serve it by `transformers serve`"
-	} else {
-		remedy += ": many models have a repository with GGUF files beside their own, whose name ends in -GGUF"
-	}
-	return &backend.Error{Provider: provider, Op: "load", Code: codeNoModel, Remedy: remedy}
+	return &backend.Error{Provider: provider, Op: "load", Code: codeNoModel, Remedy: "the folder " + path +
+		" has neither a .gguf file nor config.json and weights in safetensors: many models have a repository with GGUF files beside their own, whose name ends in -GGUF"}
 }
 
 // ggufs returns the models in a folder, sorted. Of a model in several files that is the first, which names the others;
@@ -207,7 +204,7 @@ func list(files []string) string {
 	return strings.Join(names, ", ")
 }
 
-// models returns what the cache holds that could be run.
+// models returns what the cache holds that could be run. Whether a model can be converted shows when it is.
 func (c cache) models() ([]backend.ModelInfo, error) {
 	all, err := os.ReadDir(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -230,6 +227,17 @@ func (c cache) models() ([]backend.ModelInfo, error) {
 		files, err := ggufs(snapshot)
 		if err != nil {
 			continue
+		}
+		if len(files) == 0 && convertible(snapshot) {
+			m := backend.ModelInfo{Name: owner + "/" + name, Owner: owner}
+			for _, f := range sources(snapshot) {
+				size, modified := stat(f)
+				m.Size += size
+				if modified.After(m.Modified) {
+					m.Modified = modified
+				}
+			}
+			found = append(found, m)
 		}
 		for _, f := range files {
 			m := backend.ModelInfo{Name: owner + "/" + name, Owner: owner}

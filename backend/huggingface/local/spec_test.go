@@ -37,6 +37,9 @@ func hub(t *testing.T) string {
 	file("models--o--many-GGUF/snapshots/c1/mmproj-many.gguf", "GGUF")
 	file("models--o--tensors/refs/main", "c1")
 	file("models--o--tensors/snapshots/c1/model.safetensors", "")
+	file("models--o--whole/refs/main", "c1")
+	file("models--o--whole/snapshots/c1/config.json", "{}")
+	file("models--o--whole/snapshots/c1/model.safetensors", "")
 	file("models--o--noref/snapshots/c1/x.gguf", "GGUF")
 	file("models--o--evil/refs/main", "../../elsewhere")
 	file("models--o--partial/blobs/x.incomplete", "")
@@ -59,7 +62,9 @@ func TestFindModel(t *testing.T) {
 		filepath.Join(one, "c1"): {want: filepath.Join(one, "c1", "one.gguf")},
 		"o/many-GGUF":            {code: backend.CodeConfiguration, remedy: "many-Q4_K_M.gguf, many-Q8_0-00001-of-00002.gguf"},
 		"o/many-GGUF:Q2":         {code: codeNoModel, remedy: `"Q2"`},
-		"o/tensors":              {code: codeNoModel, remedy: "convert_hf_to_gguf.py"},
+		"o/tensors":              {code: codeNoModel, remedy: "neither"},
+		"o/whole":                {want: filepath.Join(dir, "models--o--whole", "snapshots", "c1")},
+		"o/whole:Q4":             {code: codeNoModel, remedy: "neither"},
 		"o/none":                 {code: codeNoModel, remedy: "hf download o/none"},
 		"o/one@nope":             {code: codeNoModel, remedy: "hf download"},
 		"o/evil":                 {code: codeNoModel, remedy: "hf download"},
@@ -97,11 +102,11 @@ func TestListModels(t *testing.T) {
 	var got []string
 	for _, m := range models {
 		got = append(got, m.Name)
-		if m.Size < 4 || m.Modified.IsZero() {
+		if m.Size < 2 || m.Modified.IsZero() {
 			t.Errorf("%s has size %d and time %v, want those of its file", m.Name, m.Size, m.Modified)
 		}
 	}
-	want := []string{"mine", "o/many-GGUF:many-Q4_K_M.gguf", "o/many-GGUF:many-Q8_0-00001-of-00002.gguf", "o/noref", "o/one"}
+	want := []string{"mine", "o/many-GGUF:many-Q4_K_M.gguf", "o/many-GGUF:many-Q8_0-00001-of-00002.gguf", "o/noref", "o/one", "o/whole"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("models (-want +got):\n%s", diff)
 	}
@@ -113,6 +118,23 @@ func TestListModels(t *testing.T) {
 	b.cache = cache{filepath.Join(t.TempDir(), "none")}
 	if models, err := b.ListModels(t.Context()); err != nil || len(models) != 1 {
 		t.Errorf("got %v, %v without a cache, want the configured model", models, err)
+	}
+}
+
+// What cannot be converted is an error that says why, and leaves nothing behind.
+func TestConversionThatFails(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	b := New(func(c *config) { c.engine = &fake{answer: says("x")} }, WithModel("o/whole"), WithConversions(folder))
+	defer b.Close()
+	b.cache = cache{hub(t)}
+	_, err := b.Info(t.Context())
+	var e *backend.Error
+	if !errors.As(err, &e) || e.Code != codeModel || !strings.Contains(e.Remedy, "config.json: its architecture") || !strings.Contains(e.Remedy, "convert_hf_to_gguf.py") {
+		t.Errorf("got %v, want what is wrong with the model and what else there is", err)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+		t.Errorf("%v is left behind, %v", left, err)
 	}
 }
 
