@@ -40,7 +40,7 @@ func TestConfiguration(t *testing.T) {
 		"no key":                       {env: map[string]string{"WATSONX_API_KEY": ""}, says: []string{"WATSONX_API_KEY", "WithAPIKey"}},
 		"a key with a newline":         {env: map[string]string{"WATSONX_API_KEY": "SECRET\n"}, says: []string{"WATSONX_API_KEY", "control"}},
 		"a token with a newline":       {options: []watsonx.Option{watsonx.WithToken("SECRET\n")}, says: []string{"header Authorization"}},
-		"neither project nor space":    {env: map[string]string{"WATSONX_PROJECT_ID": ""}, says: []string{"WATSONX_PROJECT_ID", "WATSONX_SPACE_ID", "--project", "--space"}},
+		"neither project nor space":    {env: map[string]string{"WATSONX_PROJECT_ID": ""}, says: []string{"WATSONX_PROJECT_ID", "WATSONX_SPACE_ID", "WithProject", "WithSpace"}},
 		"project and space":            {env: map[string]string{"WATSONX_SPACE_ID": "s"}, says: []string{"both", "WATSONX_PROJECT_ID and WATSONX_SPACE_ID"}},
 		"project and space by options": {options: []watsonx.Option{watsonx.WithProject("p"), watsonx.WithSpace("s")}, says: []string{"both", "WithProject and WithSpace"}},
 		"a version that is no date":    {env: map[string]string{"WATSONX_API_VERSION": "2024-3-1&x"}, says: []string{"WATSONX_API_VERSION", "YYYY-MM-DD"}},
