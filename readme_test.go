@@ -72,7 +72,7 @@ func blocks(t *testing.T, page string) []block {
 var packagesOf = map[string]string{
 	"backend": module + "/backend", "component": module + "/component", "content": module + "/content", "history": module + "/history",
 	"hook": module + "/hook", "hookpoint": module + "/hookpoint", "mellea": module, "melleatest": module + "/melleatest",
-	"local": module + "/backend/huggingface/local", "ollama": module + "/backend/ollama", "openai": module + "/backend/openai", "replay": module + "/backend/replay",
+	"huggingface": module + "/backend/huggingface", "local": module + "/backend/huggingface/local", "ollama": module + "/backend/ollama", "openai": module + "/backend/openai", "replay": module + "/backend/replay",
 	"guard": module + "/guard", "tool": module + "/tool",
 	"requirement": module + "/requirement", "sampling": module + "/sampling", "schema": module + "/schema", "telemetry": module + "/telemetry",
 	"attribute": "go.opentelemetry.io/otel/attribute", "otel": "go.opentelemetry.io/otel", "trace": "go.opentelemetry.io/otel/trace",

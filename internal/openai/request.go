@@ -21,6 +21,9 @@ type Style struct {
 	NoReasoning bool
 	// NoNull leaves the content out of a message that only calls tools, for servers that want text there or nothing.
 	NoNull bool
+	// NoStreamOptions leaves stream_options out, for servers that refuse it. They count tokens in streams by themselves or
+	// not at all.
+	NoStreamOptions bool
 	// ReasoningObject sends the effort as reasoning.effort, as OpenRouter takes it, instead of as reasoning_effort.
 	ReasoningObject bool
 	// ImageDetail is the detail of images, "low", "high" or "auto"; "" leaves it to the server. An extra named
@@ -261,7 +264,7 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 		effort = style.effort(thinking)
 	}
 	if !hasExtras(o) && !toggle && effort == "" { // the usual case, without a map
-		if o.Stream() {
+		if o.Stream() && !style.NoStreamOptions {
 			dst = append(dst, `,"stream_options":{"include_usage":true}`...)
 		}
 		return dst, nil
@@ -273,7 +276,7 @@ func appendExtras(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	if effort != "" {
 		all["reasoning"] = map[string]any{"effort": effort}
 	}
-	if o.Stream() {
+	if o.Stream() && !style.NoStreamOptions {
 		all["stream_options"] = map[string]any{"include_usage": true}
 	}
 	body, _ := o.Extra("extra_body")
