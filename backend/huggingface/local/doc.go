@@ -9,5 +9,7 @@
 // [Backend.Info] or generation, and freed by [Backend.Close]. Each generation that runs has a context of its own, with
 // the memory that takes; more than [WithContexts] at once wait for each other.
 //
-// Importing the package makes the program need libffi when it starts, which nearly every system has.
+// Importing the package makes the program need libffi when it starts, which nearly every system has; without it the
+// program panics before main. Built with the tag nollama the program needs neither libffi nor a C library, and the
+// package has no llama.cpp: Info says so.
 package local

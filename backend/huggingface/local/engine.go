@@ -61,6 +61,15 @@ type sampling struct {
 
 const provider = "huggingface"
 
+// LibraryVersion is the release of llama.cpp whose libraries the package works with.
+const LibraryVersion = "v0.5.0"
+
+// codeModel is for a model whose file is not one that llama.cpp can run.
+const codeModel = "model_unusable"
+
+// step is how many tokens of a prompt are computed between two looks at the context of the call.
+const step = 128
+
 func misconfigured(op, remedy string, cause error) *backend.Error {
 	return &backend.Error{Provider: provider, Op: op, Code: backend.CodeConfiguration, Remedy: remedy, Err: cause}
 }

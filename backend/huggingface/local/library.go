@@ -1,3 +1,5 @@
+//go:build !nollama
+
 package local
 
 import (
@@ -18,9 +20,6 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 )
-
-// LibraryVersion is the release of llama.cpp whose libraries the package works with.
-const LibraryVersion = "v0.5.0"
 
 // library is llama.cpp in this process. A process can have it once, so it is one variable and not a value of a backend.
 var library struct {
@@ -244,5 +243,3 @@ func (e cpp) load(path string, set loadSettings) (weights, error) {
 	}
 	return newModel(m, set.threads)
 }
-
-const codeModel = "model_unusable" // the model's file is not one that llama.cpp can run

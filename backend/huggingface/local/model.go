@@ -1,3 +1,5 @@
+//go:build !nollama
+
 package local
 
 import (
@@ -107,9 +109,6 @@ func (w *cppModel) piece(dst []byte, t token) []byte {
 }
 
 func (w *cppModel) ends(t token) bool { return llama.VocabIsEOG(w.vocab, llama.Token(t)) }
-
-// step is how many tokens of a prompt are computed between two looks at the context of the call.
-const step = 128
 
 func (w *cppModel) open(window int) (sequence, error) {
 	p := llama.ContextDefaultParams()
