@@ -24,6 +24,8 @@ type instruments struct {
 	cost                           metric.Float64Counter
 	attempts, successes, exhausted metric.Int64Counter
 	checks, unmet                  metric.Int64Counter
+	toolCalls                      metric.Int64Counter
+	toolDuration                   metric.Float64Histogram
 	asyncDropped, pluginFailures   metric.Int64Counter
 	openNow                        atomic.Int64
 	registration                   metric.Registration
@@ -101,6 +103,8 @@ func (in *instruments) make(from metric.Meter, names Naming, droppedSpans func()
 	in.exhausted = k.counter(semconv.MetricMelleaSamplingFailures)
 	in.checks = k.counter(semconv.MetricMelleaRequirementChecks)
 	in.unmet = k.counter(semconv.MetricMelleaRequirementFailures)
+	in.toolCalls = k.counter(semconv.MetricMelleaToolCalls)
+	in.toolDuration = k.seconds(semconv.MetricGenAIExecuteToolDuration, semconv.MetricGenAIExecuteToolDuration)
 	in.asyncDropped = k.counter(semconv.MetricMelleaHookAsyncDropped)
 	in.pluginFailures = k.counter(semconv.MetricMelleaHookPluginFailures)
 	d := k.described(semconv.MetricMelleaLLMCostUSD)

@@ -126,14 +126,15 @@ type tokenLabels struct {
 
 // labels makes the series of a meter, and keeps the number of them bounded whatever models, servers and providers say.
 type labels struct {
-	models, answered vocabulary
-	calls            cache[callLabels]
-	tokens           cache[tokenLabels]
-	failed           cache[failureLabels]
-	costs            cache[callLabels]
-	denied           cache[[2]string]
-	strategies       cache[string]
-	kinds            cache[string]
+	models, answered     vocabulary
+	calls                cache[callLabels]
+	tokens               cache[tokenLabels]
+	failed               cache[failureLabels]
+	costs                cache[callLabels]
+	denied               cache[[2]string]
+	strategies           cache[string]
+	kinds                cache[string]
+	toolCalls, toolTimes cache[toolLabels]
 }
 
 // call returns the labels of a call, as asked for or as made.

@@ -15,6 +15,7 @@ func metricsPlugins(m *meter) []hook.Binding {
 	all = append(all, componentMetrics{m}.Bindings()...)
 	all = append(all, samplingMetrics{m}.Bindings()...)
 	all = append(all, validationMetrics{m}.Bindings()...)
+	all = append(all, toolMetrics{m}.Bindings()...)
 	all = append(all, backendMetrics{m}.Bindings()...)
 	return append(all, hook.Failures.On(m.pluginFailed, second(m, "hooks")...))
 }

@@ -45,6 +45,13 @@ func toolName(pre hookpoint.ToolStart) string {
 	return semconv.ErrorTypeOther
 }
 
+func toolStatus(ending hook.Ending) string {
+	if ending == hook.Completed {
+		return semconv.MelleaToolStatusSuccess
+	}
+	return semconv.MelleaToolStatusFailure
+}
+
 func toolSpan(pre hookpoint.ToolStart) string { return semconv.SpanExecuteTool + " " + toolName(pre) }
 
 func toolKind(a []attribute.KeyValue, pre hookpoint.ToolStart) []attribute.KeyValue {
@@ -62,12 +69,8 @@ func (o *operation) executed(out hookpoint.ToolOutcome) {
 	pre, post := &out.Pre, &out.Post
 	o.span.SetName(toolSpan(*pre)) // a guard may have chosen another tool
 	t, _ := pre.Tool()
-	status := semconv.MelleaToolStatusSuccess
-	if out.Ending != hook.Completed {
-		status = semconv.MelleaToolStatusFailure
-	}
 	a := append(toolKind(s.attrs, *pre),
-		semconv.MelleaToolStatusKey.String(status),
+		semconv.MelleaToolStatusKey.String(toolStatus(out.Ending)),
 		semconv.MelleaToolIsControlFlowKey.Bool(t.IsControlFlow()))
 	if post.Ran {
 		a = append(a, semconv.MelleaToolExecutionTimeMsKey.Int64(post.Took.Milliseconds()))
