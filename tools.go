@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/component"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/internal/engine"
@@ -80,6 +81,20 @@ func turns(n int) int {
 		return -1
 	}
 	return n
+}
+
+// ToolChoice says whether the model is to call tools: "auto" leaves it to the model, "required" demands a call, "none" forbids
+// any, and the name of a tool demands a call of that one. A demand is for the first reply: with what the tools gave, the
+// model may answer. It is the parameter tool_choice of servers of the OpenAI dialect; others have none like it, and take it
+// for an option of their own that they do not know.
+func ToolChoice(choice string) CallOption {
+	return option(func(o backend.Options) backend.Options {
+		switch choice {
+		case "auto", "none", "required":
+			return o.WithExtra("tool_choice", choice)
+		}
+		return o.WithExtra("tool_choice", map[string]any{"type": "function", "function": map[string]any{"name": choice}})
+	})
 }
 
 // CallTools runs calls of tools that a reply asks for, when the program has the loop in its own hands: those of a

@@ -711,3 +711,47 @@ func TestToolThatAsks(t *testing.T) {
 		t.Errorf("tree:\n%s", got)
 	}
 }
+
+// A demand for a call is for the first reply, or no model could ever answer.
+func TestToolChoice(t *testing.T) {
+	t.Parallel()
+	format, err := schema.Parse("sum", []byte(`{"type":"object"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]any{"type": "function", "function": map[string]any{"name": "add"}}
+	tests := map[string]struct {
+		opts []mellea.CallOption
+		want []any // the choice of each request
+	}{
+		"auto":              {[]mellea.CallOption{mellea.ToolChoice("auto")}, []any{"auto", "auto"}},
+		"required":          {[]mellea.CallOption{mellea.ToolChoice("required")}, []any{"required", "auto"}},
+		"a name":            {[]mellea.CallOption{mellea.ToolChoice("add")}, []any{named, "auto"}},
+		"none":              {[]mellea.CallOption{mellea.ToolChoice("none")}, []any{"none", "none"}},
+		"with a format":     {[]mellea.CallOption{mellea.ToolChoice("required"), mellea.Format(format)}, []any{"required", "auto", "none"}},
+		"not said":          {nil, []any{nil, nil}},
+		"not said, format":  {[]mellea.CallOption{mellea.Format(format)}, []any{nil, nil, nil}},
+		"of the call alone": {[]mellea.CallOption{mellea.Options(backend.Options{}.WithExtra("tool_choice", "required"))}, []any{"required", "auto"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := melleatest.NewBackend(melleatest.Use("add", `{"a":1,"b":2}`), melleatest.Say("3"), melleatest.Say("{}"))
+			s, _ := start(t, b, mellea.WithTools(add))
+			if _, err := s.Instruct(t.Context(), "1+2?", tc.opts...); err != nil {
+				t.Fatal(err)
+			}
+			var got []any
+			for _, r := range b.Requests() {
+				choice, _ := r.Options.Extra("tool_choice")
+				got = append(got, choice)
+				if choice != nil && r.Tools.Len() == 0 {
+					t.Error("a choice is sent without tools, which servers refuse")
+				}
+			}
+			if diff := cmp.Diff(got, tc.want); diff != "" {
+				t.Errorf("choices (-got +want):\n%s", diff)
+			}
+		})
+	}
+}

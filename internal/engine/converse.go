@@ -60,7 +60,12 @@ func (s Scope) converse(ctx context.Context, a ask, tools tool.Set, iteration in
 		calls := slices.Collect(out.ToolCalls())
 		switch {
 		case len(calls) == 0 && !format.IsZero() && format.Validate([]byte(t.reply.Message.Text())) != nil:
-			a.format, a.tools = format, content.List[content.ToolSpec]{}
+			a.format = format
+			if _, chosen := a.options.Extra(toolChoice); chosen { // servers refuse a choice without tools
+				a.options = a.options.WithExtra(toolChoice, "none")
+			} else {
+				a.tools = content.List[content.ToolSpec]{}
+			}
 			_, _, err = s.ask(ctx, a, iteration, sink, t)
 			return err
 		case len(calls) == 0:
@@ -83,8 +88,14 @@ func (s Scope) converse(ctx context.Context, a ask, tools tool.Set, iteration in
 		}
 		t.steps = t.steps.Append(said...)
 		a.messages = a.messages.Append(said...)
+		if choice, chosen := a.options.Extra(toolChoice); chosen && choice != "auto" && choice != "none" {
+			a.options = a.options.WithExtra(toolChoice, "auto") // it has called one: forced again, it could never answer
+		}
 	}
 }
+
+// toolChoice is the parameter by which a server of the OpenAI dialect is told whether to call tools.
+const toolChoice = "tool_choice"
 
 // ask makes one generation and waits for it.
 func (s Scope) ask(ctx context.Context, a ask, iteration int, sink func(int, backend.Chunk), t *try) (*generation, *backend.Output, error) {
