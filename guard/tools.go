@@ -77,8 +77,8 @@ func RewriteArguments[In any](name string, f func(ctx context.Context, in In) (I
 	})
 }
 
-func tools(name string, f func(context.Context, hookpoint.ToolStart) (hookpoint.ToolStart, error), opts ...hook.Option) hook.Plugin {
-	return hook.Plugin{Name: name, Sources: []hook.Source{hookpoint.Tool.Guard(f, opts...)}}
+func tools(name string, f func(context.Context, hookpoint.ToolStart) (hookpoint.ToolStart, error)) hook.Plugin {
+	return hook.Plugin{Name: name, Sources: []hook.Source{hookpoint.Tool.Guard(f)}}
 }
 
 // description is what a tool says of itself.
