@@ -170,7 +170,7 @@ func TestImportRules(t *testing.T) {
 // beside the standard library.
 func TestFootprint(t *testing.T) {
 	t.Parallel()
-	for _, b := range []string{"openai", "ollama", "huggingface", "replay", "watsonx"} {
+	for _, b := range []string{"openai", "ollama", "huggingface", "litellm", "replay", "watsonx"} {
 		mods := map[string]bool{}
 		for _, p := range list(t, "-deps", ".", "./backend/"+b) {
 			if p.Module != nil && p.Module.Path != module {

@@ -174,7 +174,7 @@ func New(opts ...Option) *Backend {
 	if host.hosted() { // it has no top_k, so there that stays what the program called it
 		cfg.Names = client.Names()
 		cfg.Lacks = append(cfg.Lacks, backend.NeutralTopK)
-		cfg.NoFormatInBatch = true
+		cfg.NoFormatInBatch, cfg.Style.StrictSchema = true, true
 	}
 	if cfg.Provider == "" {
 		cfg.Provider = ProviderOpenAI

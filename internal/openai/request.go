@@ -29,6 +29,8 @@ type Style struct {
 	// ImageDetail is the detail of images, "low", "high" or "auto"; "" leaves it to the server. An extra named
 	// image_detail takes its place.
 	ImageDetail string
+	// StrictSchema sends schemas in their strict form, for a server that refuses others; see [schema.Schema.Strict].
+	StrictSchema bool
 	// Structured says how the server holds a reply to a schema.
 	Structured Structured
 }
@@ -80,7 +82,9 @@ func AppendRequest(dst []byte, r backend.Request, style Style) ([]byte, error) {
 	dst = AppendTools(dst, r.Tools)
 	switch style.Structured {
 	case BySchema:
-		dst = AppendFormat(dst, r.Format)
+		if dst, err = appendFormat(dst, r, style); err != nil {
+			return dst, err
+		}
 	case ByJSON:
 		if !r.Format.IsZero() {
 			dst = append(dst, `,"response_format":{"type":"json_object"}`...)
@@ -180,14 +184,32 @@ func AppendTools(dst []byte, tools content.List[content.ToolSpec]) []byte {
 }
 
 // AppendFormat appends the member "response_format" after others, and nothing for the zero Schema.
-func AppendFormat(dst []byte, f schema.Schema) []byte {
+func AppendFormat(dst []byte, f schema.Schema) []byte { return appendSchema(dst, f, true) }
+
+// appendFormat appends the format of a request. One that has no strict form, for a server that wants it, goes as it is and
+// is not strict; under strict options that is an error.
+func appendFormat(dst []byte, r backend.Request, style Style) ([]byte, error) {
+	if !style.StrictSchema {
+		return appendSchema(dst, r.Format, true), nil
+	}
+	f, err := r.Format.Strict()
+	switch {
+	case err == nil:
+		return appendSchema(dst, f, true), nil
+	case r.Options.Strict():
+		return dst, &ValueError{Name: "format", Reason: "has no strict form: " + err.Error(), Err: err}
+	}
+	return appendSchema(dst, r.Format, false), nil
+}
+
+func appendSchema(dst []byte, f schema.Schema, strict bool) []byte {
 	if f.IsZero() {
 		return dst
 	}
 	dst = append(dst, `,"response_format":{"type":"json_schema","json_schema":{"name":`...)
 	dst = appendString(dst, schemaName(f.Name()))
-	dst = append(dst, `,"strict":true,"schema":`...)
-	dst = append(dst, f.JSON()...)
+	dst = strconv.AppendBool(append(dst, `,"strict":`...), strict)
+	dst = append(append(dst, `,"schema":`...), f.JSON()...)
 	return append(dst, `}}`...)
 }
 

@@ -18,6 +18,9 @@ import (
 func TestAppendRequestVariants(t *testing.T) {
 	t.Parallel()
 	person := must(schema.Parse("person", []byte(`{"type":"object"}`)))
+	open := must(schema.Parse("open", []byte(`{"type":"object","properties":{"a":{"type":"string"}}}`)))
+	dict := must(schema.Parse("dict", []byte(`{"type":"object","additionalProperties":{"type":"string"}}`)))
+	strict := must(open.Strict())
 	tools := content.ListOf(content.ToolSpec{Name: "now"})
 	picture := content.NewMessages(content.NewMessage(content.RoleUser, must(content.ImageURL("https://example.com/a.png"))))
 	const start, x = `{"model":"m","messages":[`, `{"role":"user","content":"x"}]`
@@ -43,6 +46,10 @@ func TestAppendRequestVariants(t *testing.T) {
 			start + `{"role":"system","content":` + instruction + `,` + x + `,"response_format":{"type":"json_object"}}`},
 		"JSON in words": {backend.Request{Messages: user("x"), Format: person, Options: model()}, openai.Style{Structured: openai.ByInstruction},
 			start + `{"role":"system","content":` + instruction + `,` + x + `}`},
+		"a schema in its strict form": {backend.Request{Messages: user("x"), Format: open, Options: model()}, openai.Style{StrictSchema: true},
+			start + x + `,"response_format":{"type":"json_schema","json_schema":{"name":"open","strict":true,"schema":` + strict.JSON() + `}}}`},
+		"a schema without one": {backend.Request{Messages: user("x"), Format: dict, Options: model()}, openai.Style{StrictSchema: true},
+			start + x + `,"response_format":{"type":"json_schema","json_schema":{"name":"dict","strict":false,"schema":` + dict.JSON() + `}}}`},
 		"no format": {backend.Request{Messages: user("x"), Options: model()}, openai.Style{Structured: openai.ByJSON}, start + x + `}`},
 	}
 	for name, tt := range tests {
@@ -57,6 +64,13 @@ func TestAppendRequestVariants(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a schema without a strict form, strictly", func(t *testing.T) {
+		t.Parallel()
+		_, err := openai.AppendRequest(nil, backend.Request{Messages: user("x"), Format: dict, Options: model().WithStrict(true)}, openai.Style{StrictSchema: true})
+		if e, ok := errors.AsType[*openai.ValueError](err); !ok || !strings.Contains(e.Reason, "strict form") {
+			t.Errorf("got error %v, want a *ValueError that says why", err)
+		}
+	})
 	t.Run("a detail that is none", func(t *testing.T) {
 		t.Parallel()
 		_, err := openai.AppendRequest(nil, backend.Request{Messages: picture, Options: model().WithExtra("image_detail", 3)}, openai.Style{})
