@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -79,10 +80,6 @@ func (t *batch) run(ctx context.Context, bodies [][]byte) {
 		})
 	}
 	for i := range bodies {
-		if err := t.stopped(ctx); err != nil {
-			t.items[i].Err = err
-			continue
-		}
 		next <- i
 	}
 	close(next)
@@ -92,7 +89,7 @@ func (t *batch) run(ctx context.Context, bodies [][]byte) {
 // stopped returns why no further prompt is sent.
 func (t *batch) stopped(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return backend.Ended(ctx, Provider, opBatch)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,6 +97,11 @@ func (t *batch) stopped(ctx context.Context) error {
 }
 
 func (t *batch) one(ctx context.Context, body []byte) (c completion) {
+	defer func() { // of a transport, say: it must not end the program
+		if p := recover(); p != nil {
+			c.Err = &backend.Error{Provider: Provider, Op: opBatch, Code: backend.CodePanic, Err: &backend.PanicError{Value: p, Stack: debug.Stack()}}
+		}
+	}()
 	if c.Err = t.stopped(ctx); c.Err != nil {
 		return c
 	}
@@ -122,6 +124,9 @@ func (t *batch) one(ctx context.Context, body []byte) (c completion) {
 	if c.Err = err; err != nil {
 		nameModel(err, t.model)
 		t.note(err)
+		if ctx.Err() != nil {
+			c.Err = backend.Ended(ctx, Provider, opBatch)
+		}
 	}
 	return c
 }

@@ -201,7 +201,10 @@ func TestBatchCancelled(t *testing.T) {
 			t.Errorf("got %d of %d completions, want 16 of 100", got, reply.Items.Len())
 		}
 		for it := range reply.Items.Values() {
-			if it.Err != nil && !errors.Is(it.Err, context.DeadlineExceeded) {
+			if it.Err == nil {
+				continue
+			}
+			if e, ok := errors.AsType[*backend.Error](it.Err); !ok || e.Code != "timeout" || !errors.Is(it.Err, context.DeadlineExceeded) {
 				t.Errorf("got error %v of an item, want the deadline", it.Err)
 			}
 		}
@@ -238,6 +241,17 @@ func TestBatchRetries(t *testing.T) {
 			t.Errorf("retries (-got +want):\n%s", diff)
 		}
 	})
+}
+
+// A transport that panics fails the prompts, not the program.
+func TestBatchSurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	m := newMemory("")
+	m.service = func(*http.Request, string) *http.Response { panic("SECRET") }
+	_, err := newBackend(m).GenerateBatch(t.Context(), backend.BatchRequest{Prompts: prompts(20)})
+	if e, ok := errors.AsType[*backend.Error](err); !ok || e.Code != backend.CodePanic || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("got error %v, want code %s", err, backend.CodePanic)
+	}
 }
 
 func TestEmptyBatch(t *testing.T) {

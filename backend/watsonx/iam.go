@@ -22,7 +22,7 @@ const (
 	exchangeIdle = 30 * time.Second
 	// A token is renewed when this part of its life is over, in tenths, and is usable to its end.
 	renewAfter = 8
-	// renewPause is how long a renewal that failed is not tried again while the token is still good.
+	// renewPause is how long a renewal that failed, or that brought a token that was refused too, is not tried again.
 	renewPause = 30 * time.Second
 
 	maxTokenReply = 256 << 10 // bytes of the reply of IAM
@@ -44,8 +44,9 @@ type tokens struct {
 
 	mu      sync.Mutex
 	current token
-	serial  int   // counts the exchanges that came to an end
-	failure error // of the last one; nil when it gave a token
+	serial  int       // counts the exchanges that came to an end
+	failure error     // of the last one; nil when it gave a token
+	forced  time.Time // when a token that was refused was last renewed
 }
 
 type token struct {
@@ -155,12 +156,16 @@ func (t *tokens) replace(ctx context.Context) (token, error) {
 	return token{}, err
 }
 
-// renew returns another token than old, which the service did not take. It may be equal to old where IAM gives the same
-// again.
+// renew returns another token than old, which the service did not take. It is old again where IAM gives the same, and
+// when such a renewal was only just made: a service that refuses every token must not make each call ask IAM.
 func (t *tokens) renew(ctx context.Context, old token) (token, error) {
 	t.mu.Lock()
-	if t.current.serial == old.serial { // nobody has renewed it yet
-		t.current = token{}
+	if now := time.Now(); t.current.serial == old.serial { // nobody has renewed it yet
+		if !t.forced.IsZero() && now.Sub(t.forced) < renewPause {
+			t.mu.Unlock()
+			return old, nil
+		}
+		t.current, t.forced = token{}, now
 	}
 	t.mu.Unlock()
 	return t.get(ctx)

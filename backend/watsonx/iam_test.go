@@ -311,6 +311,31 @@ func TestRefusedAgain(t *testing.T) {
 	}
 }
 
+// A service that refuses every token does not make each call ask IAM, and is asked with a new one after a while.
+func TestServiceThatRefusesEveryToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{iam: (&issuer{}).serve, service: func(*http.Request, string) *http.Response { return respond(401, "application/json", `{}`) }}
+		b := newBackend(m)
+		refused := func(calls, exchanges int) {
+			t.Helper()
+			for range calls {
+				if _, err := chat(t.Context(), b, request(false)); err == nil {
+					t.Error("got no error, want the 401")
+				}
+			}
+			if got := m.exchanges(); got != exchanges {
+				t.Errorf("got %d exchanges, want %d", got, exchanges)
+			}
+		}
+		refused(100, 2)
+		time.Sleep(time.Minute)
+		refused(100, 3)
+		if got := len(m.seen()); got != 202 {
+			t.Errorf("got %d requests, want one for each call and two more", got)
+		}
+	})
+}
+
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
 	notKnown := `{"errorCode":"BXNIM0415E","errorMessage":"Provided API key could not be found: ` + theKey + `","context":{"requestId":"r-1"}}`

@@ -28,6 +28,9 @@ func (b *Backend) ListModels(ctx context.Context) ([]backend.ModelInfo, error) {
 	for range modelPages {
 		page, err := b.modelPage(ctx, start)
 		if err != nil {
+			if ctx.Err() != nil {
+				err = backend.Ended(ctx, Provider, opModels)
+			}
 			return nil, err
 		}
 		for _, r := range page.Resources {

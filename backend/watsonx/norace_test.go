@@ -1,0 +1,5 @@
+//go:build !race
+
+package watsonx_test
+
+const raceEnabled = false
