@@ -15,6 +15,9 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/history"
+	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // chatFlags are those of mellea chat.
@@ -23,6 +26,7 @@ type chatFlags struct {
 	system       string
 	load         string
 	conversation string
+	tools        []string
 	options      []string
 }
 
@@ -49,6 +53,7 @@ In a pipe each line is a turn, nothing but replies is printed, and an error ends
 that is to begin with / begins with //.`,
 		Example: `  mellea chat
   mellea chat --system "You are a pirate" --model llama3.2
+  mellea chat --tool clock --tool calculator
   mellea chat --load talk.json
   printf 'Hello\nWhat did I just say?\n' | mellea chat`,
 		Args:        noArguments,
@@ -63,10 +68,12 @@ that is to begin with / begins with //.`,
 	fs.StringVar(&f.system, "system", "", "system message: `text` that stands above the chat")
 	fs.StringVar(&f.load, "load", "", "go on with the chat that /save wrote to `file` as JSON")
 	fs.StringVar(&f.conversation, "conversation", "", "`id` of the conversation, for traces")
+	fs.StringArrayVar(&f.tools, "tool", nil, "offer the tool of this `name` to the model: "+strings.Join(toolNames, ", ")+" (repeat)")
 	fs.StringArrayVar(&f.options, "option", nil, "`name=value` of a generation parameter (repeat)")
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")
 	a.complete(cmd, "backend", backendNames)
+	a.complete(cmd, "tool", toolNames)
 	return cmd
 }
 
@@ -82,9 +89,10 @@ type chat struct {
 
 	session *mellea.Session
 	in      input
-	person  bool   // somebody sits at a terminal
-	last    string // what was said last, whether or not there was a reply
-	owned   string // the file that /save may write to again
+	view    *replyView // of the turn under way
+	person  bool       // somebody sits at a terminal
+	last    string     // what was said last, whether or not there was a reply
+	owned   string     // the file that /save may write to again
 }
 
 // errLeave ends a chat that has come to its end.
@@ -92,6 +100,10 @@ var errLeave = errors.New("the chat has ended")
 
 func (a *app) chat(ctx context.Context, f chatFlags) error {
 	options, err := parseOptions(f.options)
+	if err != nil {
+		return err
+	}
+	tools, err := parseTools(f.tools)
 	if err != nil {
 		return err
 	}
@@ -112,7 +124,7 @@ func (a *app) chat(ctx context.Context, f chatFlags) error {
 	if f.conversation != "" {
 		c.start = append(c.start, mellea.WithConversationID(f.conversation))
 	}
-	c.start = append(c.start, mellea.WithHooks(a.hooks()...))
+	c.start = append(c.start, mellea.WithTools(tools...), mellea.WithHooks(append(a.hooks(), c.showTools())...))
 	err = c.run(ctx, loaded.messages())
 	if closed := closeBackend(); closed != nil {
 		err = errors.Join(err, fmt.Errorf("recording: %w", closed))
@@ -185,6 +197,7 @@ func (c *chat) say(ctx context.Context, text string) error {
 	ctx, end := c.app.turn(ctx, c.person)
 	defer end()
 	show := newReplyView(c.app, c.person)
+	c.view = show
 	call := []mellea.CallOption{mellea.Options(c.options), mellea.Stream(show.chunk)}
 	if c.model != "" {
 		call = append(call, mellea.Model(c.model))
@@ -205,6 +218,23 @@ func (c *chat) say(ctx context.Context, text string) error {
 }
 
 func (c *chat) modelName() string { return cmp.Or(c.model, c.info.Model) }
+
+// showTools shows each call of a tool, and what the model is told of it.
+func (c *chat) showTools() hook.Source {
+	return hook.Plugin{Name: "cli.chat", Sources: []hook.Source{
+		hookpoint.Tool.Bracket(func(_ context.Context, start hookpoint.ToolStart) (context.Context, func(hookpoint.ToolOutcome)) {
+			call := start.Call.Name + " " + start.Call.Arguments
+			c.view.note("→ " + call)
+			return nil, func(o hookpoint.ToolOutcome) {
+				if o.Err != nil {
+					c.view.note("← " + start.Call.Name + " failed: " + tool.Explain(o.Err))
+					return
+				}
+				c.view.note("← " + o.Post.Output.Text)
+			}
+		}),
+	}}
+}
 
 // messages returns what was said so far.
 func (c *chat) messages() []content.Message { return c.session.History().View().Slice() }

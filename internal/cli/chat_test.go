@@ -201,3 +201,49 @@ func TestChatTrace(t *testing.T) {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
 }
+
+// A tool that is offered is run when the model asks for it, and what it gave is said to the model.
+func TestChatTools(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ call, told string }{
+		"calculates": {call: `{"name":"calculator","arguments":{"expression":"6*7"}}`, told: "42"},
+		"fails":      {call: `{"name":"calculator","arguments":{"expression":"6*"}}`, told: "ends too early"},
+		"nobody's":   {call: `{"name":"shell","arguments":{}}`, told: "calculator"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			var asked []request
+			f.tool = func(q request) string {
+				asked = append(asked, q)
+				if len(asked) == 1 {
+					return c.call
+				}
+				return ""
+			}
+			f.replies = []string{"it is 42"}
+			got := process{env: f.env("NO_COLOR=1"), stdin: "how much?\n"}.run(t, "chat", "--tool", "calculator", "--tool", "calculator")
+			if got.code != 0 || got.stdout != "it is 42\n" {
+				t.Fatalf("exit %d, stdout %q: %s", got.code, got.stdout, got.stderr)
+			}
+			if len(asked) != 2 || len(asked[0].body["tools"].([]any)) != 1 {
+				t.Fatalf("%d requests, want the tool offered and its result said", len(asked))
+			}
+			if told := asked[1].prompt(); !strings.Contains(told, c.told) {
+				t.Errorf("the model is told %q, want %q", told, c.told)
+			}
+		})
+	}
+}
+
+func TestChatToolNames(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	got := process{env: f.env(), stdin: "a\n"}.run(t, "chat", "--tool", "calculater")
+	if got.code != 2 || !strings.Contains(got.stderr, `there is no tool "calculater", did you mean "calculator"? Known are calculator and clock`) {
+		t.Errorf("exit %d, stderr %q", got.code, got.stderr)
+	}
+	if got := (process{}).run(t, "__complete", "chat", "--tool", ""); !strings.HasPrefix(got.stdout, "calculator\nclock\n") {
+		t.Errorf("completion = %q", got.stdout)
+	}
+}

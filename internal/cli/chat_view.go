@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
@@ -40,7 +41,8 @@ type replyView struct {
 	style  style
 	text   io.Writer
 
-	thinking bool // the cursor stands in reasoning
+	mu       sync.Mutex // tools run in parallel
+	thinking bool       // the cursor stands in reasoning
 	midLine  bool
 	wrote    bool
 	err      error
@@ -52,6 +54,8 @@ func newReplyView(a *app, person bool) *replyView {
 
 // chunk is the sink of a turn.
 func (v *replyView) chunk(_ int, c backend.Chunk) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	switch c.Kind {
 	case backend.ChunkReasoning:
 		if v.person && c.Text != "" {
@@ -84,14 +88,27 @@ func (v *replyView) newLine() {
 	}
 }
 
-// end completes what is shown of a reply, and returns the first error of showing it.
-func (v *replyView) end(m content.Message) error {
+// note shows a line about the reply to a person.
+func (v *replyView) note(text string) {
+	if !v.person {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	complete(v.text)
 	v.newLine()
-	for call := range m.ToolCalls() {
-		if v.person {
-			v.write(v.app.Stdout, v.style.faint("→ "+shorten(oneLine(call.Name+" "+call.Arguments), 300))+"\n", "\n")
-		}
+	v.thinking = false
+	v.write(v.app.Stdout, v.style.faint(shorten(oneLine(text), 300))+"\n", "\n")
+}
+
+// end completes what is shown of a reply, and returns the first error of showing it.
+func (v *replyView) end(m content.Message) error {
+	for call := range m.ToolCalls() { // that nobody ran
+		v.note("→ " + call.Name + " " + call.Arguments)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	complete(v.text)
+	v.newLine()
 	return v.err
 }

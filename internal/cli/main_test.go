@@ -79,6 +79,7 @@ type fake struct {
 	status   int                                        // instead of a reply, when it is not 0
 	message  string                                     // of the error
 	answer   func(q request) (reply string, status int) // in place of replies; a status that is not 0 is an error
+	tool     func(q request) string                     // the JSON of a tool call in place of a reply, "" for none; of Ollama alone
 	hang     chan struct{}                              // closed when a request is there; its reply never comes
 }
 
@@ -161,6 +162,13 @@ func (f *fake) ollama(w http.ResponseWriter, r *http.Request) {
 	reply, q, ok := f.next(w, r)
 	if !ok {
 		return
+	}
+	if f.tool != nil {
+		if call := f.tool(q); call != "" {
+			fmt.Fprintf(w, `{"model":%q,"message":{"role":"assistant","content":"","tool_calls":[{"function":%s}]},"done":false}`+"\n", q.Model, call)
+			fmt.Fprintf(w, `{"model":%q,"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}`+"\n", q.Model)
+			return
+		}
 	}
 	say := func(text string, done bool) {
 		m := map[string]any{"model": q.Model, "message": map[string]string{"role": "assistant", "content": text}, "done": done}

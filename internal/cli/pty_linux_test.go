@@ -33,10 +33,16 @@ func newScreen(t *testing.T, env []string, args ...string) *screen {
 	if err != nil {
 		t.Skipf("there is no terminal to be had: %v", err)
 	}
+	raw, err := keys.SyscallConn() // unlike Fd, it leaves a read such that Close ends it
+	if err != nil {
+		t.Fatal(err)
+	}
 	control := func(request uintptr, value *uint32) {
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, keys.Fd(), request, uintptr(unsafe.Pointer(value))); errno != 0 {
-			t.Fatal(errno)
-		}
+		_ = raw.Control(func(fd uintptr) {
+			if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(unsafe.Pointer(value))); errno != 0 {
+				t.Fatal(errno)
+			}
+		})
 	}
 	var unlocked, number uint32
 	control(syscall.TIOCSPTLCK, &unlocked)
@@ -178,6 +184,32 @@ func TestChatAtATerminal(t *testing.T) {
 	s.types("again\r")
 	s.shows("AGAIN")
 	s.shows(prompt)
+	s.types("\x04")
+	if code := s.ends(); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+}
+
+// Calls of tools are shown, and nothing that a model writes into one acts on the terminal.
+func TestChatShowsTools(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "it is 42")
+	calls := []string{`{"name":"calculator","arguments":{"expression":"6*7"}}`, `{"name":"calculator","arguments":{"expression":"6*"}}`,
+		`{"name":"shell\u001b[2J","arguments":{}}`}
+	f.tool = func(request) string {
+		if len(calls) == 0 {
+			return ""
+		}
+		next := calls[0]
+		calls = calls[1:]
+		return next
+	}
+	s := newScreen(t, f.env("NO_COLOR=1"), "chat", "--tool", "calculator")
+	s.shows(prompt)
+	s.types("how much?\r")
+	for _, line := range []string{`→ calculator {"expression":"6*7"}` + "\r\n", "← 42\r\n", `→ calculator {"expression":"6*"}`, "ends too early", `→ shell\x1b[2J {}`, "failed: ", "it is 42"} {
+		s.shows(line)
+	}
 	s.types("\x04")
 	if code := s.ends(); code != 0 {
 		t.Errorf("exit %d, want 0", code)
