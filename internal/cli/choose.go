@@ -24,13 +24,14 @@ const (
 	useOllama      = "ollama"
 	useOpenAI      = "openai"
 	useHuggingFace = "huggingface"
+	useLiteLLM     = "litellm"
 	useWatsonx     = "watsonx"
 	useReplay      = "replay"
 )
 
 // listingNames are those of backends that can tell which models they have, liveNames of all that are no recording.
 var (
-	listingNames = []string{useOpenAI, useOllama, useHuggingFace, useWatsonx}
+	listingNames = []string{useOpenAI, useOllama, useHuggingFace, useLiteLLM, useWatsonx}
 	liveNames    = listingNames
 	backendNames = append(slices.Clip(liveNames), useReplay)
 )
@@ -64,7 +65,7 @@ func (s *server) backendFlag(f *pflag.FlagSet) {
 }
 
 func (s *server) baseURLFlag(f *pflag.FlagSet) {
-	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST, $WATSONX_URL")
+	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST,\n$LITELLM_PROXY_API_BASE, $WATSONX_URL")
 }
 
 // open returns the backend that was chosen. The close function completes a recording and lets go of a model in process;
@@ -114,6 +115,8 @@ func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 		return a.openai(s)
 	case useHuggingFace:
 		return a.huggingface(s)
+	case useLiteLLM:
+		return a.litellm(s)
 	case useWatsonx:
 		return a.watsonx(s)
 	case "":

@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("completion %s: exit %d, want a script with %q", shell, got.code, want)
 		}
 	}
-	for flag, want := range map[string]string{"--strategy": "none\nreject\nrepair\nmulti-turn\n", "--backend": "openai\nollama\nhuggingface\nwatsonx\nreplay\n", "--output": "text\njson\n"} {
+	for flag, want := range map[string]string{"--strategy": "none\nreject\nrepair\nmulti-turn\n", "--backend": "openai\nollama\nhuggingface\nlitellm\nwatsonx\nreplay\n", "--output": "text\njson\n"} {
 		if got := (process{}).run(t, "__complete", "run", flag, ""); !strings.HasPrefix(got.stdout, want) {
 			t.Errorf("completion of %s = %q, want %q", flag, got.stdout, want)
 		}

@@ -61,6 +61,11 @@ func TestModels(t *testing.T) {
 	if got, want := (process{env: ollama}).run(t, "models", "--output", "json"), `[{"name":"tiny:latest","size":270898672,"modified":"2026-01-02T02:04:05Z"},{"name":"odd\u001b[2J\tname"}]`+"\n"; got.stdout != want {
 		t.Errorf("json = %q, want %q", got.stdout, want)
 	}
+	// Of a server of which no model need be named.
+	got := process{env: append([]string{"OPENAI_API_KEY=sk-secret"}, nowhere...)}.run(t, "models", "--backend", "openai", "--base-url", s.URL+"/v1")
+	if want := "gpt\t\t2023-11-14T22:13:20Z\tsomeone\n"; got.code != 0 || got.stdout != want {
+		t.Errorf("exit %d, stdout %q, stderr %q, want 0, %q", got.code, got.stdout, got.stderr, want)
+	}
 }
 
 func TestModelsErrors(t *testing.T) {
@@ -79,6 +84,7 @@ func TestModelsErrors(t *testing.T) {
 		"no such backend": {args: []string{"--backend", "x"}, code: 2, text: "there is no backend"},
 		"an argument":     {args: []string{"x"}, code: 2, text: "takes no argument"},
 		"an output":       {args: []string{"--output", "xml"}, code: 2, text: "--output xml"},
+		"no list there":   {env: []string{"OLLAMA_HOST=" + f.URL, "OPENAI_API_KEY=sk-secret", "OPENAI_BASE_URL=" + f.URL + "/v1"}, args: []string{"--backend", "openai"}, code: 3, text: "404"},
 		"pull of nothing": {args: []string{"pull"}, code: 2, text: "pull needs the name of one model"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/huggingface/local"
+	"github.com/mellea-go/mellea/backend/litellm"
 	"github.com/mellea-go/mellea/backend/ollama"
 	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/backend/watsonx"
@@ -60,6 +61,18 @@ func (a *app) huggingface(s server) (backend.Backend, error) {
 		opts = append(opts, local.WithLibrary(dir))
 	}
 	return local.New(opts...), nil
+}
+
+// litellm returns a LiteLLM proxy, which may want no key.
+func (a *app) litellm(s server) (backend.Backend, error) {
+	if s.model == "" && !s.listing {
+		return nil, noModel(useLiteLLM)
+	}
+	opts := []litellm.Option{litellm.WithBaseURL(cmp.Or(s.baseURL, a.env["LITELLM_PROXY_API_BASE"])), litellm.WithModel(s.model), litellm.WithLogger(a.warnings())}
+	if key := a.env["LITELLM_PROXY_API_KEY"]; key != "" {
+		opts = append(opts, litellm.WithAPIKey(key))
+	}
+	return litellm.New(opts...), nil
 }
 
 func (a *app) watsonx(s server) (backend.Backend, error) {

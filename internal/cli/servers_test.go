@@ -21,6 +21,7 @@ func TestMissingSettings(t *testing.T) {
 		"huggingface without a model": {backend: "huggingface", want: []string{"a model", ".gguf file, a folder or a hub id", "--model", "MELLEA_MODEL"}},
 		"huggingface without libraries": {backend: "huggingface", args: []string{"--model", file(t, "m.gguf", "GGUF")}, env: []string{"MELLEA_LLAMA_LIB=" + t.TempDir()},
 			want: []string{"MELLEA_LLAMA_LIB"}},
+		"litellm without a model":    {backend: "litellm", want: []string{"a model", "--model", "MELLEA_MODEL"}},
 		"watsonx without an address": {backend: "watsonx", env: []string{key, project}, args: []string{"--model", "m"}, want: []string{"--base-url", "WATSONX_URL"}},
 		"watsonx without a key":      {backend: "watsonx", env: []string{project}, args: []string{"--model", "m", "--base-url", "http://127.0.0.1:1"}, want: []string{"WATSONX_API_KEY", "no flag"}},
 		"watsonx without a project":  {backend: "watsonx", env: []string{url, key}, args: []string{"--model", "m"}, want: []string{"WATSONX_PROJECT_ID", "WATSONX_SPACE_ID"}},
@@ -49,7 +50,7 @@ func TestMissingSettings(t *testing.T) {
 func TestEnvOfBackends(t *testing.T) {
 	t.Parallel()
 	env := []string{"WATSONX_URL=http://user:hidden@127.0.0.1:1/?key=hidden", "WATSONX_API_KEY=hidden", "WATSONX_APIKEY=hidden", "WATSONX_PROJECT_ID=hidden",
-		"WATSONX_SPACE_ID=hidden", "WATSONX_API_VERSION=2025-01-01", "HF_HOME=/cache", "MELLEA_LLAMA_LIB=/libs", "MELLEA_BACKEND=watsonx", "MELLEA_MODEL=granite"}
+		"WATSONX_SPACE_ID=hidden", "WATSONX_API_VERSION=2025-01-01", "HF_HOME=/cache", "LITELLM_PROXY_API_KEY=hidden", "LITELLM_PROXY_API_BASE=http://hidden@127.0.0.1:1/v1", "MELLEA_LLAMA_LIB=/libs", "MELLEA_BACKEND=watsonx", "MELLEA_MODEL=granite"}
 	got := process{env: env}.run(t, "env", "--output", "json")
 	if got.code != 0 || strings.Contains(got.stdout+got.stderr, "hidden") {
 		t.Errorf("exit %d, want 0 and nothing hidden:\n%s%s", got.code, got.stdout, got.stderr)
@@ -63,7 +64,7 @@ func TestEnvOfBackends(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"WATSONX_URL": "http://127.0.0.1:1/", "WATSONX_API_KEY": "****", "WATSONX_APIKEY": "****", "WATSONX_PROJECT_ID": "****",
-		"WATSONX_SPACE_ID": "****", "WATSONX_API_VERSION": "2025-01-01", "HF_HOME": "/cache", "MELLEA_LLAMA_LIB": "/libs", "MELLEA_BACKEND": "watsonx", "MELLEA_MODEL": "granite"}
+		"WATSONX_SPACE_ID": "****", "WATSONX_API_VERSION": "2025-01-01", "HF_HOME": "/cache", "LITELLM_PROXY_API_KEY": "****", "LITELLM_PROXY_API_BASE": "http://127.0.0.1:1/v1", "MELLEA_LLAMA_LIB": "/libs", "MELLEA_BACKEND": "watsonx", "MELLEA_MODEL": "granite"}
 	for _, s := range doc.Settings {
 		if value, ok := want[s.Name]; ok && s.Value == value && s.Origin == "environment" {
 			delete(want, s.Name)
