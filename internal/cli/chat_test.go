@@ -239,8 +239,8 @@ func TestChatTools(t *testing.T) {
 func TestChatToolNames(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	got := process{env: f.env(), stdin: "a\n"}.run(t, "chat", "--tool", "calculater")
-	if got.code != 2 || !strings.Contains(got.stderr, `there is no tool "calculater", did you mean "calculator"? Known are calculator and clock`) {
+	got := process{env: f.env(), stdin: "a\n"}.run(t, "chat", "--tool", "calculato")
+	if got.code != 2 || !strings.Contains(got.stderr, `there is no tool "calculato", did you mean "calculator"? Known are calculator and clock`) {
 		t.Errorf("exit %d, stderr %q", got.code, got.stderr)
 	}
 	if got := (process{}).run(t, "__complete", "chat", "--tool", ""); !strings.HasPrefix(got.stdout, "calculator\nclock\n") {
