@@ -65,7 +65,7 @@ func (s *server) backendFlag(f *pflag.FlagSet) {
 }
 
 func (s *server) baseURLFlag(f *pflag.FlagSet) {
-	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST,\n$LITELLM_PROXY_API_BASE, $WATSONX_URL")
+	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST,\n$HF_ENDPOINT, $LITELLM_PROXY_API_BASE, $WATSONX_URL")
 }
 
 // open returns the backend that was chosen. The close function completes a recording and lets go of a model in process;

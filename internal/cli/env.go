@@ -74,7 +74,7 @@ var variables = []struct {
 }{
 	{"OLLAMA_HOST", isAddress},
 	{"OPENAI_BASE_URL", isAddress}, {"OPENAI_API_KEY", isSecret}, {"OPENAI_ORG_ID", isPrivate}, {"OPENAI_PROJECT_ID", isPrivate},
-	{"HF_HOME", isPlain},
+	{"HF_ENDPOINT", isAddress}, {"HF_TOKEN", isSecret}, {"HF_HOME", isPlain},
 	{"LITELLM_PROXY_API_BASE", isAddress}, {"LITELLM_PROXY_API_KEY", isSecret},
 	{"WATSONX_URL", isAddress}, {"WATSONX_API_KEY", isSecret}, {"WATSONX_APIKEY", isSecret}, {"WATSONX_PROJECT_ID", isPrivate},
 	{"WATSONX_SPACE_ID", isPrivate}, {"WATSONX_IAM_URL", isAddress}, {"WATSONX_API_VERSION", isPlain},
@@ -141,6 +141,9 @@ func (a *app) endpoints(ctx context.Context, effective telemetry.Effective) []js
 	found = append(found, jsonEndpoint{Name: "Ollama", URL: safe(cmp.Or(a.env["OLLAMA_HOST"], "http://127.0.0.1:11434"))})
 	if a.env["OPENAI_API_KEY"] != "" || a.env["OPENAI_BASE_URL"] != "" {
 		found = append(found, jsonEndpoint{Name: "OpenAI", URL: safe(cmp.Or(a.env["OPENAI_BASE_URL"], openai.DefaultBaseURL))})
+	}
+	if address := a.env["HF_ENDPOINT"]; address != "" {
+		found = append(found, jsonEndpoint{Name: "Hugging Face", URL: safe(address)})
 	}
 	if address := a.env["LITELLM_PROXY_API_BASE"]; address != "" {
 		found = append(found, jsonEndpoint{Name: "LiteLLM", URL: safe(address)})

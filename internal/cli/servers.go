@@ -3,8 +3,11 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/backend/huggingface"
 	"github.com/mellea-go/mellea/backend/huggingface/local"
 	"github.com/mellea-go/mellea/backend/litellm"
 	"github.com/mellea-go/mellea/backend/ollama"
@@ -48,19 +51,41 @@ func (a *app) openai(s server) (backend.Backend, error) {
 	return openai.New(opts...), nil
 }
 
-// huggingface returns the model in process that --model names.
+// huggingface returns a server where there is the address of one, a model in process where --model names a file or a
+// folder or there are libraries to run it, and else the router, for which there must be a token.
 func (a *app) huggingface(s server) (backend.Backend, error) {
+	var (
+		address   = cmp.Or(s.baseURL, a.env["HF_ENDPOINT"])
+		token     = a.env["HF_TOKEN"]
+		libraries = a.env["MELLEA_LLAMA_LIB"]
+	)
 	switch {
-	case s.baseURL != "":
-		return nil, &usageError{text: "--backend huggingface runs a model in this process: leave out --base-url"}
 	case s.model == "" && !s.listing:
 		return nil, missing(useHuggingFace, "a model", "name a .gguf file, a folder or a hub id with --model or MELLEA_MODEL")
+	case s.baseURL == "" && (isFile(s.model) || address == "" && libraries != ""):
+		opts := []local.Option{local.WithModel(s.model), local.WithLogger(a.warnings())}
+		if libraries != "" {
+			opts = append(opts, local.WithLibrary(libraries))
+		}
+		return local.New(opts...), nil
+	case address == "" && token == "":
+		return nil, missing(useHuggingFace, "something to run the model", "set MELLEA_LLAMA_LIB to the folder of llama.cpp's libraries to run it in this process, "+
+			"HF_TOKEN to have the router run it, or give the address of a server with --base-url or HF_ENDPOINT")
 	}
-	opts := []local.Option{local.WithModel(s.model), local.WithLogger(a.warnings())}
-	if dir := a.env["MELLEA_LLAMA_LIB"]; dir != "" {
-		opts = append(opts, local.WithLibrary(dir))
+	opts := []huggingface.Option{huggingface.WithModel(s.model), huggingface.WithLogger(a.warnings())}
+	if address != "" { // whether the token is for it is the backend's to know
+		return huggingface.New(append(opts, huggingface.WithBaseURL(address))...), nil
 	}
-	return local.New(opts...), nil
+	return huggingface.New(append(opts, huggingface.WithToken(token))...), nil
+}
+
+// isFile reports whether a model's name is that of a file or a folder.
+func isFile(model string) bool {
+	if model == "" {
+		return false
+	}
+	_, err := os.Stat(model)
+	return err == nil || strings.HasSuffix(strings.ToLower(model), ".gguf")
 }
 
 // litellm returns a LiteLLM proxy, which may want no key.
