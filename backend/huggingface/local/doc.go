@@ -9,7 +9,7 @@
 // [Backend.Info] or generation, and freed by [Backend.Close]. Each generation that runs has a context of its own, with
 // the memory that takes; more than [WithContexts] at once wait for each other.
 //
-// Importing the package makes the program need libffi when it starts, which nearly every system has; without it the
-// program panics before main. Built with the tag nollama the program needs neither libffi nor a C library, and the
-// package has no llama.cpp: Info says so.
+// llama.cpp is part of a program that is built with the tag llama (go build -tags llama). Such a program needs libffi
+// and the C library when it starts, used or not, and without libffi it panics before main; nearly every Linux has both.
+// Built without the tag a program needs neither, so that importing this package breaks none, and Info says what to do.
 package local

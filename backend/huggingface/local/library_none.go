@@ -1,4 +1,4 @@
-//go:build nollama
+//go:build !llama
 
 package local
 
@@ -6,5 +6,5 @@ package local
 type cpp struct{ dir string }
 
 func (e cpp) load(string, loadSettings) (weights, error) {
-	return nil, unsupported("load", "this program was built with the tag nollama, and so without llama.cpp: build it without the tag, or use an endpoint")
+	return nil, unsupported("load", "this program was built without llama.cpp: build it with -tags llama, or use an endpoint")
 }
