@@ -36,7 +36,8 @@ type callConfig struct {
 	tools        tool.Set
 	noTools      bool
 	loop         engine.Loop
-	err          error // of an option
+	methods      map[string]string // of the object of a query, by name
+	err          error             // of an option
 }
 
 type grounding struct {

@@ -223,6 +223,10 @@ func shotsOf[In, Out any](all []shot, shape component.Shape[Out]) ([]component.S
 
 // shaped runs a component whose reply is to have a shape.
 func shaped[T any](ctx context.Context, r Runner, comp component.Component, shape component.Shape[T], c callConfig) (*Result[T], error) {
+	return shapedBy(ctx, r, comp, shape, func(m content.Message) (any, error) { return shape.Parse(m) }, c)
+}
+
+func shapedBy[T any](ctx context.Context, r Runner, comp component.Component, shape component.Shape[T], parse func(content.Message) (any, error), c callConfig) (*Result[T], error) {
 	if !c.format.IsZero() {
 		return &Result[T]{}, errFormat
 	}
@@ -230,7 +234,7 @@ func shaped[T any](ctx context.Context, r Runner, comp component.Component, shap
 	if c.strategy == nil {
 		c.strategy = sampling.Repair(DefaultBudget)
 	}
-	return run[T](ctx, r, comp, func(m content.Message) (any, error) { return shape.Parse(m) }, c)
+	return run[T](ctx, r, comp, parse, c)
 }
 
 // InstructAs asks the model to do what description says and reads a T from the reply, as [Define] does. The error is a

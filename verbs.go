@@ -145,6 +145,9 @@ func run[T any](ctx context.Context, r Runner, comp component.Component, parse f
 	if c.err != nil {
 		return &Result[T]{}, c.err
 	}
+	if len(c.methods) > 0 {
+		return &Result[T]{}, &UsageError{Option: "Methods", Reason: "only Query and Transform have an object whose methods they are"}
+	}
 	res, err := c.scope(on.scope).Act(ctx, c.call(on, comp, parse))
 	out := newResult[T](res)
 	if err != nil {

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 
@@ -12,13 +13,14 @@ import (
 // Function asks a model for the result of a function: what it does, its input, and the shape of its result. It is an
 // immutable value; each With… returns a changed copy.
 type Function[T any] struct {
+	kind  string // "" for a function
 	i     Instruction
 	shape Shape[T]
 	data  FunctionData
 	err   error
 }
 
-// FunctionData is what the template "function" sees beside the fields of [InstructionData]. Empty fields are not mentioned
+// FunctionData is what the templates "function", "query" and "transform" see beside the fields of [InstructionData]. Empty fields are not mentioned
 // to the model.
 type FunctionData struct {
 	InstructionData
@@ -47,6 +49,18 @@ func NewFunction[T any](i Instruction, shape Shape[T]) Function[T] {
 	return Function[T]{i: i, shape: shape}
 }
 
+// NewQuery returns the question about an object, whose data is shown as [Fields] shows it. The answer is the reply's text. Its
+// kind and template are "query".
+func NewQuery(question Instruction, object any) Function[string] {
+	return Function[string]{kind: "query", i: question}.WithInput(object)
+}
+
+// NewTransform returns the component that asks for an object with its data changed. Its kind and template are
+// "transform".
+func NewTransform[T any](change Instruction, shape Shape[T], object T) Function[T] {
+	return Function[T]{kind: "transform", i: change, shape: shape}.WithInput(object)
+}
+
 // WithInput gives the input, as [Fields] shows it. An input without JSON is an error of Prompt.
 func (f Function[T]) WithInput(input any) Function[T] {
 	f.data.Input, f.err = Fields(input)
@@ -59,19 +73,24 @@ func (f Function[T]) WithShots(shots ...Shot) Function[T] {
 	return f
 }
 
-// Kind returns "function".
-func (Function[T]) Kind() string { return "function" }
+// Kind returns "function", "query" or "transform".
+func (f Function[T]) Kind() string { return cmp.Or(f.kind, "function") }
 
-// Format returns the schema that the reply must match.
+// Format returns the schema that the reply must match, the zero Schema for a query.
 func (f Function[T]) Format() schema.Schema { return f.shape.Format() }
 
 // Parse reads the result from a reply.
-func (f Function[T]) Parse(reply content.Message) (T, error) { return f.shape.Parse(reply) }
+func (f Function[T]) Parse(reply content.Message) (T, error) {
+	if v, ok := any(reply.Text()).(T); ok && f.kind == "query" {
+		return v, nil
+	}
+	return f.shape.Parse(reply)
+}
 
 // Pending returns the outputs that the instruction needs.
 func (f Function[T]) Pending() []*backend.Output { return f.i.Pending() }
 
-// Prompt returns the template "function" with a *[FunctionData].
+// Prompt returns the template of its kind with a *[FunctionData].
 func (f Function[T]) Prompt() (Prompt, error) {
 	if f.err != nil {
 		return Prompt{}, f.err
@@ -84,7 +103,7 @@ func (f Function[T]) Prompt() (Prompt, error) {
 	if d, ok := p.Data.(*InstructionData); ok {
 		data.InstructionData = *d
 	}
-	return Prompt{Template: "function", Data: &data, Media: p.Media}, nil
+	return Prompt{Template: f.Kind(), Data: &data, Media: p.Media}, nil
 }
 
 func (f Function[T]) with(c Component) Component {
