@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mellea-go/mellea"
+	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/melleatest"
@@ -260,4 +261,21 @@ func TestDefinedFunctionsAreConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// The prompt tells the schema only where the backend does not hold the reply to it.
+func TestSchemaIsTold(t *testing.T) {
+	t.Parallel()
+	for way, want := range map[backend.Structured]bool{backend.StructuredNone: true, backend.StructuredJSON: true, backend.StructuredSchema: false} {
+		b := melleatest.NewBackend(melleatest.Say(`{"result":1}`)).WithInfo(backend.Info{Provider: "p", Model: "m", Capabilities: backend.Capabilities{Structured: way}}, nil)
+		if _, err := mellea.InstructAs[int](t.Context(), mellea.On(b), "Count."); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.Prompt(0)[0], `"result"`); got != want {
+			t.Errorf("way %d: told = %v, want %v", way, got, want)
+		}
+		if b.Requests()[0].Format.IsZero() {
+			t.Errorf("way %d: the request has no format", way)
+		}
+	}
 }

@@ -38,7 +38,7 @@ func TestDefineOnASmallModel(t *testing.T) {
 	const calls = 200
 	extract := mellea.DefineResult[string, order]("Extract the order from the mail.",
 		mellea.Example("Hi, Bo here, I need two large shirts today!", order{Customer: "Bo", Items: []item{{"shirt", 2, "large"}}, Urgent: true}),
-		mellea.Temperature(0.8), mellea.MaxTokens(120))
+		mellea.Temperature(0.8), mellea.MaxTokens(80))
 	names := []string{"Ann", "Karl", "Mei", "Omar", "Ida"}
 	things := []string{"one small lamp", "three large boxes and a medium bag", "five medium cups", "two small chairs, one large table"}
 	on := mellea.On(ollama.New(ollama.WithBaseURL(server.URL), ollama.WithModel(server.Model)))
@@ -82,6 +82,10 @@ func TestDefineOnASmallModel(t *testing.T) {
 	}
 	for n := range calls {
 		work <- n
+		if mu.Lock(); n%20 == 19 {
+			t.Logf("%d asked after %s: %d at once, %d after a repair, %d failed", n, time.Since(began).Round(time.Second), first, repaired, failed)
+		}
+		mu.Unlock()
 	}
 	close(work)
 	wg.Wait()
