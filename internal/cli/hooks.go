@@ -26,6 +26,7 @@ var announces = map[string]string{
 	"sampling_select":    "signal: an attempt was chosen",
 	"validation":         "the requirements of one result are checked",
 	"requirement":        "one requirement is checked",
+	"tool":               "one call of a tool: what it asks is checked, and it is run",
 }
 
 type jsonBinding struct {
