@@ -51,7 +51,7 @@ var architecture = []struct {
 
 	{"backend", []string{"content", "schema", "tool"}, nil},
 	{"history", []string{"content", "schema"}, nil},
-	{"tool", []string{"content", "schema"}, []string{schemaModule}},
+	{"tool", []string{"content", "schema"}, nil},
 
 	{"component", slices.Concat(layer0, layer1), nil},
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},

@@ -11,7 +11,7 @@ func Example() {
 	// Output:
 	// get_weather {"city":"Oslo","days":"1"}
 	//   {"sky":"rain","celsius":9}
-	// get_weather {"days":1,"city":"Roma"}
+	// get_weather {"city":"Roma","days":1}
 	//   Error: there is no forecast for Roma
 	// get_weather {"city":"Rome","days":1}
 	//   {"sky":"sun","celsius":27}
