@@ -20,7 +20,7 @@ func TestMissingSettings(t *testing.T) {
 		"openai without a model":      {backend: "openai", want: []string{"a model", "--model", "MELLEA_MODEL"}},
 		"huggingface without a model": {backend: "huggingface", want: []string{"a model", ".gguf file, a folder or a hub id", "--model", "MELLEA_MODEL"}},
 		"huggingface without libraries": {backend: "huggingface", args: []string{"--model", file(t, "m.gguf", "GGUF")}, env: []string{"MELLEA_LLAMA_LIB=" + t.TempDir()},
-			want: []string{"MELLEA_LLAMA_LIB"}},
+			want: []string{"llama"}},
 		"huggingface without anything": {backend: "huggingface", args: []string{"--model", "org/name"}, want: []string{"MELLEA_LLAMA_LIB", "HF_TOKEN", "--base-url", "HF_ENDPOINT"}},
 		"litellm without a model":      {backend: "litellm", want: []string{"a model", "--model", "MELLEA_MODEL"}},
 		"watsonx without an address":   {backend: "watsonx", env: []string{key, project}, args: []string{"--model", "m"}, want: []string{"--base-url", "WATSONX_URL"}},
