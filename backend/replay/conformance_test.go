@@ -19,7 +19,7 @@ func TestRecorderConformance(t *testing.T) {
 			return replay.Record(openai.New(openai.WithBaseURL(cfg.URL+"/v1"), openai.WithModel(cfg.Model), openai.WithAPIKey(cfg.Key),
 				openai.WithRetries(cfg.Retries), openai.WithReplyLimit(cfg.ReplyLimit), openai.WithTransport(cfg.Transport), openai.WithLogger(cfg.Logger)), io.Discard)
 		},
-		Dialect:  backendtest.ChatCompletions{Known: []string{"user"}},
+		Dialect:  backendtest.ChatCompletions{Known: []string{"user", "response_format"}},
 		Provider: "openai",
 		Options: map[backend.Neutral]string{
 			backend.NeutralModel:            "model",
@@ -35,7 +35,7 @@ func TestRecorderConformance(t *testing.T) {
 		},
 		NativeMaxTokens: "max_completion_tokens",
 		Extra:           "user", ExtraPath: "user",
-		SchemaPath: "response_format.json_schema.schema",
+		SchemaPath: "response_format.json_schema.schema", BatchSchemaPath: "response_format.json_schema.schema",
 		Usage: content.Usage{InputTokens: 31, OutputTokens: 12, CacheReadTokens: 8, CacheWriteTokens: 2, ReasoningTokens: 4,
 			Audio: content.Modality{InputTokens: 1}},
 		Reasoning: true, Tools: true,
