@@ -67,11 +67,11 @@ func serve[T any](t testing.TB, name string, run func(context.Context) (T, func(
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch known := p.servers[name].(type) {
+	case error:
+		t.Fatalf("%s did not start for an earlier test: %v", name, known)
 	case T:
 		logOnFailure(t, process(known))
 		return known
-	case error:
-		t.Fatalf("%s did not start for an earlier test: %v", name, known)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
