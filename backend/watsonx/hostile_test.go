@@ -181,6 +181,9 @@ func TestErrorsAreOneLine(t *testing.T) {
 
 // A reply that is large, but not too large, costs memory of its own order.
 func TestLargeReplyIsNotCopiedManyTimes(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	const size = 8 << 20
 	m := newMemory("")
 	body := whole(`"content":"`+strings.Repeat("x", size)+`"`, "stop")
