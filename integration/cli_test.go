@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,11 +23,11 @@ import (
 	"github.com/mellea-go/mellea/internal/otlptest"
 )
 
-// command builds mellea and returns how to call it on a real Ollama, or on what stands before it.
-func command(t *testing.T) func(host string, env []string, args ...string) *exec.Cmd {
+// command builds mellea, with flags of the build, and returns how to call it on a real Ollama, or on what stands before it.
+func command(t *testing.T, flags ...string) func(host string, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "mellea")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/mellea-go/mellea/cmd/mellea").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"build", "-o", binary}, flags, []string{"github.com/mellea-go/mellea/cmd/mellea"})...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return func(host string, env []string, args ...string) *exec.Cmd {
