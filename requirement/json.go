@@ -18,7 +18,8 @@ func ValidJSON() Requirement {
 }
 
 // JSONSchema returns a requirement of kind "json_schema": the text is a JSON document that s accepts. A code fence
-// around all of it is taken off first.
+// around all of it is taken off first. Null for an optional property counts as none: providers that take schemas in their
+// strict form only ask the model for it.
 func JSONSchema(s schema.Schema) Requirement {
 	description := "Reply with one JSON document that matches this JSON Schema, and nothing else: " + s.JSON()
 	return textCheck("json_schema", description, func(text string) string {
@@ -27,6 +28,11 @@ func JSONSchema(s schema.Schema) Requirement {
 			return reason
 		}
 		err := s.Validate([]byte(text))
+		if err != nil {
+			if _, repaired := s.Repair(text); repaired == nil {
+				return ""
+			}
+		}
 		if mismatch, ok := errors.AsType[*schema.MismatchError](err); ok {
 			err = mismatch.Err
 		}
