@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -76,8 +77,17 @@ type shape struct {
 
 // shapes builds the shapes of one document. References are followed once, so a recursive schema becomes a graph.
 type shapes struct {
-	root any
-	refs map[string]*shape
+	root    any
+	refs    map[string]*shape
+	pending map[*shape]*extension
+}
+
+// An extension is a reference with other keywords beside it. It is laid over what it refers to when all shapes are there:
+// before, that may be half made.
+type extension struct {
+	of   *shape
+	with map[string]any
+	done bool
 }
 
 func newShape(s schema.Schema) (*shape, error) {
@@ -88,16 +98,40 @@ func newShape(s schema.Schema) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := shapes{root: root, refs: map[string]*shape{}}
+	b := shapes{root: root, refs: map[string]*shape{}, pending: map[*shape]*extension{}}
 	out := b.of(root)
-	out.kinds |= kindObject // arguments are an object, whatever else would do
-	return out, nil
+	for n := -1; n != len(b.pending); { // what is extended may bring more
+		n = len(b.pending)
+		for _, s := range slices.Collect(maps.Keys(b.pending)) {
+			b.extend(s)
+		}
+	}
+	top := *out
+	top.kinds |= kindObject // arguments are an object, whatever else would do
+	return &top, nil
 }
 
 func (b shapes) of(v any) *shape {
+	if obj, ok := v.(map[string]any); ok && len(obj) == 1 {
+		if ref, ok := obj["$ref"].(string); ok {
+			return b.follow(ref)
+		}
+	}
 	s := &shape{}
 	b.fill(s, v)
 	return s
+}
+
+// extend completes s where it is an extension.
+func (b shapes) extend(s *shape) {
+	e := b.pending[s]
+	if e == nil || e.done {
+		return
+	}
+	e.done = true
+	b.extend(e.of)
+	*s = *e.of
+	b.keywords(s, e.with)
 }
 
 func (b shapes) fill(s *shape, v any) {
@@ -106,8 +140,13 @@ func (b shapes) fill(s *shape, v any) {
 		return // true, false: validation knows
 	}
 	if ref, ok := obj["$ref"].(string); ok {
-		*s = *b.follow(ref)
+		b.pending[s] = &extension{of: b.follow(ref), with: obj}
+		return
 	}
+	b.keywords(s, obj)
+}
+
+func (b shapes) keywords(s *shape, obj map[string]any) {
 	switch t := obj["type"].(type) {
 	case string:
 		s.kinds = kindOf(t)
@@ -121,7 +160,9 @@ func (b shapes) fill(s *shape, v any) {
 	if enum, ok := obj["enum"].([]any); ok {
 		s.enum = enum
 	}
-	s.fallback = obj["default"]
+	if fallback, ok := obj["default"]; ok {
+		s.fallback = fallback
+	}
 	b.object(s, obj)
 	if items, ok := obj["items"]; ok {
 		s.items = b.of(items)
@@ -137,7 +178,7 @@ func (b shapes) fill(s *shape, v any) {
 func (b shapes) object(s *shape, obj map[string]any) {
 	properties, _ := obj["properties"].(map[string]any)
 	if len(properties) > 0 {
-		s.properties = make(map[string]*shape, len(properties))
+		s.properties, s.names = make(map[string]*shape, len(properties)), nil // those of a reference are left alone
 	}
 	for name, p := range properties {
 		s.properties[name] = b.of(p)
