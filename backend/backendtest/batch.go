@@ -252,5 +252,5 @@ func (s Suite) batchCancelled(t *testing.T) {
 			t.Errorf("got error %v, want context.Canceled in it", err)
 		}
 	}
-	srv.gone.Wait() // the server saw the client go
+	srv.idle() // the server saw the client go
 }

@@ -32,7 +32,7 @@ func runCancel(t *testing.T, s Suite) {
 		if r.Message.Text() != text {
 			t.Errorf("got text %q, want what had arrived: %q", r.Message.Text(), text)
 		}
-		srv.gone.Wait() // the server saw the client go
+		srv.idle() // the server saw the client go
 	}
 	t.Run("the context, in the middle of a stream", func(t *testing.T) {
 		t.Parallel()

@@ -65,11 +65,35 @@ type server struct {
 
 	mu       sync.Mutex
 	requests []request
-	gone     sync.WaitGroup // handlers that still run
+	running  int        // handlers that still run
+	ended    *sync.Cond // one of them has
+}
+
+// idle waits until no handler runs. Others may begin meanwhile: a request that a client gave up can still be on its way.
+func (s *server) idle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.running > 0 {
+		s.ended.Wait()
+	}
+}
+
+func (s *server) enter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running++
+}
+
+func (s *server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+	s.ended.Broadcast()
 }
 
 func newServer(t *testing.T, d Dialect, plan func(n int, r Received) script) *server {
 	s := &server{t: t, dialect: d, plan: plan}
+	s.ended = sync.NewCond(&s.mu)
 	s.web = httptest.NewServer(s)
 	s.url = s.web.URL
 	t.Cleanup(s.stop)
@@ -100,8 +124,8 @@ func (s *server) recorded() []request {
 
 // ServeHTTP implements [http.Handler].
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.gone.Add(1)
-	defer s.gone.Done()
+	s.enter()
+	defer s.leave()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client is gone
