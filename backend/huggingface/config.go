@@ -88,11 +88,7 @@ func WithTransport(t http.RoundTripper) Option { return func(c *config) { c.tran
 // WithRetries sets how many times a request that failed before its first byte is made again: on 429, on 5xx and when
 // the connection was reset. The default is 2; 0 is never.
 func WithRetries(n int) Option {
-	return func(c *config) {
-		if c.retry.Max = n; n <= 0 {
-			c.retry.Max = -1
-		}
-	}
+	return func(c *config) { c.retry = c.retry.Times(n) }
 }
 
 // WithReplyLimit bounds the bytes of a reply; one that is longer fails. The default is 64 MiB, and 512 MiB streamed.

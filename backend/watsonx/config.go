@@ -113,11 +113,7 @@ func WithHTTPClient(client *http.Client) Option {
 // WithRetries sets how many times a request that failed before its first byte is made again: on 429, on 5xx and when
 // the connection was reset. The default is 2; 0 is never. It does not count the one retry with a renewed token.
 func WithRetries(n int) Option {
-	return func(c *config) {
-		if c.retry.Max = n; n <= 0 {
-			c.retry.Max = -1
-		}
-	}
+	return func(c *config) { c.retry = c.retry.Times(n) }
 }
 
 // WithReplyLimit bounds the bytes of a reply; one that is longer fails. The default is 64 MiB, and 512 MiB streamed.

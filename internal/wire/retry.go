@@ -20,6 +20,14 @@ type RetryPolicy struct {
 	MaxAfter time.Duration // longest Retry-After obeyed, a longer one fails the call at once; 0 is 60 s
 }
 
+// Times returns the policy with n retries; below 1 there are none.
+func (p RetryPolicy) Times(n int) RetryPolicy {
+	if p.Max = n; n <= 0 {
+		p.Max = -1
+	}
+	return p
+}
+
 func (p RetryPolicy) withDefaults() RetryPolicy {
 	if p.Max == 0 {
 		p.Max = 2
