@@ -304,7 +304,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// Many sessions share one model: its weights are loaded once, there are never more contexts than allowed, and each gets
+// A thousand calls at once share one model: its weights are loaded once, there are never more contexts than allowed, and each gets
 // the answer to its own prompt.
 func TestSharing(t *testing.T) {
 	t.Parallel()
@@ -315,7 +315,7 @@ func TestSharing(t *testing.T) {
 	}}
 	b := newFake(t, f, WithContexts(3))
 	var all sync.WaitGroup
-	for i := range 200 {
+	for i := range 1000 {
 		all.Go(func() {
 			req := ask(fmt.Sprintf("prompt %d", i))
 			req.Options = req.Options.WithStream(i%2 == 0).WithContextWindow(100 + i%2)
