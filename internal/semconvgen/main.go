@@ -2,7 +2,7 @@
 // reference page of package telemetry/semconv.
 //
 //	go run ./internal/semconvgen -mellea telemetry/semconv/mellea.yaml \
-//	    -out telemetry/semconv -doc docs/telemetry-reference.md \
+//	    -out telemetry/semconv -doc docs/telemetry/reference.md \
 //	    [-genai genai-registry.json]
 //
 // The GenAI part is written only when -genai, or the variable GENAI_REGISTRY,

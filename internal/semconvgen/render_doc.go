@@ -26,9 +26,9 @@ Every name a Mellea program emits. Names of OpenTelemetry follow the GenAI
 conventions of %s (revision %s, schema URL
 <%s>); everything else begins with
 `+"`mellea.`"+` and is registered in
-[telemetry/semconv/mellea.yaml](../telemetry/semconv/mellea.yaml). The Go
+[telemetry/semconv/mellea.yaml](../../telemetry/semconv/mellea.yaml). The Go
 constants are in package
-[telemetry/semconv](../telemetry/semconv/doc.go).
+[telemetry/semconv](../../telemetry/semconv/doc.go).
 
 *Content* marks what may hold a prompt, a reply, an argument, a result or a
 reason. It is emitted only while content capture is on.

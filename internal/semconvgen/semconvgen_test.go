@@ -20,7 +20,7 @@ import (
 const (
 	semconvDir = "../../telemetry/semconv"
 	melleaYAML = semconvDir + "/mellea.yaml"
-	docPage    = "../../docs/telemetry-reference.md"
+	docPage    = "../../docs/telemetry/reference.md"
 )
 
 func TestGeneratedIsCurrent(t *testing.T) {

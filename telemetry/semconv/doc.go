@@ -32,4 +32,4 @@
 // Only the generator, internal/semconvgen, reads YAML.
 package semconv
 
-//go:generate go run ../../internal/semconvgen -mellea mellea.yaml -out . -doc ../../docs/telemetry-reference.md
+//go:generate go run ../../internal/semconvgen -mellea mellea.yaml -out . -doc ../../docs/telemetry/reference.md
