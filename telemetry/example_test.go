@@ -3,8 +3,11 @@ package telemetry_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mellea-go/mellea"
@@ -163,4 +166,24 @@ func ExampleTelemetry_StartCommand() {
 	}
 	leave(0)
 	// Output: mellea run
+}
+
+// A program's own metrics go where those of the library go.
+func ExampleTelemetry_Counter() {
+	ctx := context.Background()
+	tel, err := telemetry.Setup(ctx, telemetry.WithEnviron(nil), telemetry.WithMetricsConsole(os.Stdout))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answered, err := tel.Counter("support.mails.answered", "{mail}", "Mails that were answered.")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answered.Add(ctx, 2, metric.WithAttributes(attribute.String("language", "en")))
+	_ = tel.Shutdown(ctx) // prints what was recorded
+	// Output:
+	// metrics
+	//   support.mails.answered{language="en"} 2
 }
