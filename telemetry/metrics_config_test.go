@@ -168,7 +168,7 @@ func TestMetricsConsole(t *testing.T) {
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"metrics\n", `  gen_ai.client.inference.operation.input_tokens{gen_ai.operation.name="chat"`, " n=1 mean=7 min=7 max=7\n", "  mellea.llm.cost.usd{", " USD\n"} {
+	for _, want := range []string{"metrics\n", `  gen_ai.client.inference.operation.input_tokens{gen_ai.operation.name="chat"`, " n=1 mean=7 min=7 max=7\n", "  mellea.llm.cost.usd{", "} 4.75e-05\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

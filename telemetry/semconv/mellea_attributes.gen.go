@@ -810,7 +810,7 @@ const (
 	MetricMelleaLLMErrors = "mellea.llm.errors"
 	// Cost of generations.
 	//
-	// Instrument: counter of double, unit USD.
+	// Instrument: counter of double, unit {USD}.
 	//
 	// When: A generation ended and the price of its model is known.
 	MetricMelleaLLMCostUSD = "mellea.llm.cost.usd"

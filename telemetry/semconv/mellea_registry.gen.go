@@ -482,7 +482,7 @@ var melleaMetrics = []Metric{
 		},
 	},
 	{
-		Name: "mellea.llm.cost.usd", Instrument: Counter, Type: TypeDouble, Unit: "USD",
+		Name: "mellea.llm.cost.usd", Instrument: Counter, Type: TypeDouble, Unit: "{USD}",
 		Brief: "Cost of generations.", When: "A generation ended and the price of its model is known.", Example: "0.0021",
 		uses: []use{
 			{name: "gen_ai.operation.name", level: Required},

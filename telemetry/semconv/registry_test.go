@@ -322,7 +322,7 @@ func TestMetricsOfTheContract(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"mellea.llm.errors":           "counter {error}: gen_ai.operation.name gen_ai.provider.name gen_ai.request.model error.type mellea.error.category",
-		"mellea.llm.cost.usd":         "counter USD: gen_ai.operation.name gen_ai.provider.name gen_ai.request.model",
+		"mellea.llm.cost.usd":         "counter {USD}: gen_ai.operation.name gen_ai.provider.name gen_ai.request.model",
 		"mellea.sampling.attempts":    "counter {attempt}: mellea.sampling.strategy_type",
 		"mellea.sampling.successes":   "counter {sample}: mellea.sampling.strategy_type",
 		"mellea.sampling.failures":    "counter {failure}: mellea.sampling.strategy_type",
