@@ -1,0 +1,115 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mellea-go/mellea"
+	"github.com/mellea-go/mellea/integration/components"
+	"github.com/mellea-go/mellea/melleatest"
+	"github.com/mellea-go/mellea/telemetry"
+)
+
+// TestCollectorKilled kills a real collector during 10,000 calls and starts it again. No call fails, memory stays
+// bounded, what is lost is counted and reported once for each signal, and what comes after the restart gets through.
+func TestCollectorKilled(t *testing.T) {
+	components.Require(t, components.CollectorServer)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, stop, err := components.RunCollector(ctx, components.StartJaeger(t), components.StartPrometheus(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	var warnings lockedBuffer
+	tel, err := telemetry.Setup(t.Context(), telemetry.WithLogger(slog.New(slog.NewTextHandler(&warnings, nil))),
+		telemetry.WithEnviron([]string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_METRICS_ENABLED=true",
+			"MELLEA_METRICS_OTLP=true", "MELLEA_LOGS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.OTLPHTTP}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := mellea.Start(t.Context(), melleatest.NewBackend(melleatest.Say("hello")), mellea.WithHooks(tel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	call := func(n int, prompt string) {
+		for range n {
+			if _, err := s.Instruct(t.Context(), prompt); err != nil {
+				t.Fatalf("a call fails: %v", err)
+			}
+		}
+	}
+	call(3000, "while it is up")
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	if err := c.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	call(4000, "while it is down")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	// A queue of 2048 spans, and as many log records, is a few MB; 8000 spans more would be twice that.
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 24<<20 {
+		t.Errorf("4000 calls without a collector hold %d MB", grown>>20)
+	}
+	if err := c.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	call(3000, "while it is up again")
+	// A collector that starts makes its files anew, so that what is in them came after the crash.
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		call(1, "and later")
+		if text, err := os.ReadFile(c.Traces); err == nil && bytes.Contains(text, []byte(`"name":"action"`)) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing gets through to the collector that was started again")
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ending, done := context.WithTimeout(t.Context(), 30*time.Second)
+	defer done()
+	_ = tel.Shutdown(ending) // that spans were lost is an error of Shutdown
+	if tel.DroppedSpans() == 0 {
+		t.Error("no span is counted as lost")
+	}
+	if got := strings.Count(warnings.String(), "spans are lost"); got != 1 {
+		t.Errorf("lost spans are reported %d times, want once:\n%s", got, warnings.String())
+	}
+	if !strings.Contains(warnings.String(), "spans=") {
+		t.Errorf("the report has no count: %s", warnings.String())
+	}
+}
+
+// lockedBuffer takes what several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
