@@ -24,6 +24,7 @@ import (
 	"github.com/mellea-go/mellea/sampling"
 	"github.com/mellea-go/mellea/telemetry"
 	"github.com/mellea-go/mellea/telemetry/semconv"
+	"github.com/mellea-go/mellea/tool"
 )
 
 // measured runs a program with traces and metrics on, and returns what was exported of both.
@@ -269,7 +270,7 @@ func TestFailuresCountOnce(t *testing.T) {
 	}
 }
 
-// Whatever prompts, replies, reasons, codes and models are made up, the number of series stays the same.
+// Whatever prompts, replies, reasons, codes, tools and arguments are made up, the number of series stays the same.
 func TestCardinalityIsBounded(t *testing.T) {
 	t.Parallel()
 	count := func(calls int) int {
@@ -281,15 +282,19 @@ func TestCardinalityIsBounded(t *testing.T) {
 			return nil
 		}}
 		series, _ := measured(t, b, func(s *mellea.Session) {
+			s = s.With(mellea.WithTools(weather))
 			for n := range calls {
 				check := requirement.Func("named", func(string) (bool, string) { return n%3 == 0, fmt.Sprint("reason ", n) })
 				_, _ = s.Instruct(t.Context(), fmt.Sprint("prompt ", n), mellea.Check(check), mellea.Strategy(sampling.Reject(1)))
+				asked := []tool.Call{{ToolCall: content.ToolCall{Name: fmt.Sprint("invented_", n)}},
+					{ToolCall: content.ToolCall{Name: "weather", Arguments: fmt.Sprintf(`{"city":"city %d"}`, n)}}}
+				_, _ = s.CallTools(t.Context(), slices.Values(asked))
 			}
 		}, nil, telemetry.WithTraces(false))
 		return len(series)
 	}
-	if few, many := count(12), count(5000); few != many {
-		t.Errorf("12 calls make %d series, 5000 make %d", few, many)
+	if few, many := count(12), count(10_000); few != many {
+		t.Errorf("12 calls make %d series, 10,000 make %d", few, many)
 	}
 }
 
