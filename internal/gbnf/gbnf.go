@@ -34,14 +34,34 @@ func (e *Error) Error() string {
 // FromSchema returns the grammar of a JSON Schema (draft 2020-12 or draft-07). The error is an *[Error]: the text is no
 // schema, nothing could satisfy it, or its grammar would be too large.
 func FromSchema(text string) (Grammar, error) {
-	root, err := parse(text)
-	if err != nil {
-		return Grammar{}, err
+	return FromPieces("", []Piece{{Schema: text}})
+}
+
+// Piece is a piece of a text: Text as it stands, then a document of Schema, "" for none.
+type Piece struct{ Text, Schema string }
+
+// FromPieces returns the grammar of the texts that one of the alternatives makes, piece after piece. With a separator
+// several may follow one another, with that between them. Errors are those of [FromSchema].
+func FromPieces(separator string, alternatives ...[]Piece) (Grammar, error) {
+	b := &builder{loose: map[string]bool{}, basics: map[string]bool{}}
+	var all []string
+	for _, pieces := range alternatives {
+		expr, err := b.pieces(pieces)
+		if err != nil {
+			return Grammar{}, err
+		}
+		all = append(all, expr)
 	}
-	b := &builder{root: root, refs: map[string]string{}, loose: map[string]bool{}, basics: map[string]bool{}}
-	top, err := b.schema(place{}, root)
-	if err != nil {
-		return Grammar{}, err
+	if len(all) == 0 {
+		return Grammar{}, &Error{Reason: "there is no alternative"}
+	}
+	top := strings.Join(all, " | ")
+	if separator != "" {
+		name, err := b.define(place{}, top)
+		if err != nil {
+			return Grammar{}, err
+		}
+		top = fmt.Sprintf("%s ( %s %s )*", name, literal(separator), name)
 	}
 	b.rules = append([]rule{{"root", top}}, b.rules...)
 	for _, basic := range basics {
@@ -57,6 +77,33 @@ func FromSchema(text string) (Grammar, error) {
 		return Grammar{}, &Error{Reason: "it is too large"}
 	}
 	return Grammar{Text: out.String(), Loose: slices.Sorted(maps.Keys(b.loose))}, nil
+}
+
+// pieces returns the expression of one alternative. References of a schema lead into that schema alone.
+func (b *builder) pieces(pieces []Piece) (string, error) {
+	var all []string
+	for _, p := range pieces {
+		if p.Text != "" {
+			all = append(all, literal(p.Text))
+		}
+		if p.Schema == "" {
+			continue
+		}
+		root, err := parse(p.Schema)
+		if err != nil {
+			return "", err
+		}
+		b.root, b.refs = root, map[string]string{}
+		expr, err := b.schema(place{}, root)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, expr)
+	}
+	if len(all) == 0 {
+		return "", &Error{Reason: "an alternative has nothing in it"}
+	}
+	return strings.Join(all, " "), nil
 }
 
 // Bounds of a grammar. llama.cpp unfolds repetitions, and refuses more than 2000 of one.

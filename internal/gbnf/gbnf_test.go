@@ -136,6 +136,46 @@ func derived(t *testing.T, s schema.Schema, got gbnf.Grammar, g grammar, times i
 	}
 }
 
+// Texts around documents, alternatives, and several of them: references lead into the schema they stand in.
+func TestFromPieces(t *testing.T) {
+	t.Parallel()
+	a := []gbnf.Piece{{Text: `<c>{"name": "a", "arguments": `, Schema: `{"$ref":"#/$defs/x","$defs":{"x":{"type":"null"}}}`}, {Text: "}</c>\n\"\\"}}
+	b := []gbnf.Piece{{Text: "b"}, {Schema: `{"$ref":"#/$defs/x","$defs":{"x":{"type":"boolean"}}}`}}
+	const one, two = "<c>{\"name\": \"a\", \"arguments\": null}</c>\n\"\\", "btrue"
+	tests := map[string]struct {
+		separator string
+		yes, no   []string
+	}{
+		"one":     {"", []string{one, two, "bfalse"}, []string{"", "bnull", one + two, one + ";" + two, "<c>null</c>"}},
+		"several": {";", []string{one, two, one + ";" + two, two + ";" + two + ";" + one}, []string{"", ";", one + two, one + ";"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := gbnf.FromPieces(tc.separator, a, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := readGrammar(t, got.Text)
+			for _, text := range tc.yes {
+				if !g.match(text) {
+					t.Errorf("%q is not in the grammar, want it to be:\n%s", text, got.Text)
+				}
+			}
+			for _, text := range tc.no {
+				if g.match(text) {
+					t.Errorf("%q is in the grammar, want it not to be:\n%s", text, got.Text)
+				}
+			}
+		})
+	}
+	for name, all := range map[string][][]gbnf.Piece{"nothing": nil, "an empty one": {{}}, "no schema": {{{Schema: "{"}}}} {
+		if _, err := gbnf.FromPieces("", all...); !errors.As(err, new(*gbnf.Error)) {
+			t.Errorf("%s: got error %v, want a *gbnf.Error", name, err)
+		}
+	}
+}
+
 // Every range of small numbers has a grammar of exactly its members.
 func TestRanges(t *testing.T) {
 	t.Parallel()
