@@ -55,11 +55,12 @@ var architecture = []struct {
 
 	{"component", slices.Concat(layer0, layer1), nil},
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},
+	{"internal/tooltext", []string{"content", "schema", "internal/gbnf"}, []string{jsonModule}},
 	{"internal/openai/client", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule}},
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
 	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
-	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf", "internal/gguf"}),
+	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf", "internal/gguf", "internal/tooltext"}),
 		[]string{jsonModule, "github.com/hybridgroup/yzma", "github.com/jupiterrider/ffi", "github.com/ebitengine/purego"}},
 	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai", "internal/openai/client"}), []string{jsonModule}},
 
