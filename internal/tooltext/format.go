@@ -11,15 +11,18 @@ const (
 	Llama3
 )
 
-// Detect returns the convention that a chat template shows its model to have learned, and [Hermes] where it shows none
-// that is known.
-func Detect(template string) Format {
-	if strings.Contains(template, tagCall) {
-		return Hermes
-	}
-	// The templates of Llama 3.1 and later; that of Llama 3 has no tools.
-	if strings.Contains(template, "<|start_header_id|>") && strings.Contains(template, roleIPython) && strings.Contains(template, `"parameters"`) {
-		return Llama3
+// Detect returns the convention that the first of the chat templates which shows one shows its model to have learned, and
+// [Hermes] where none does.
+func Detect(templates ...string) Format {
+	for _, t := range templates {
+		// The templates of Llama 3.1 and later have a role for results; that of Llama 3 has no tools.
+		llama := strings.Contains(t, "<|start_header_id|>") && strings.Contains(t, roleIPython) && strings.Contains(t, `"parameters"`)
+		switch {
+		case strings.Contains(t, tagCall):
+			return Hermes
+		case llama:
+			return Llama3
+		}
 	}
 	return Hermes
 }

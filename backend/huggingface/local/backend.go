@@ -19,6 +19,9 @@ type Backend struct {
 	settings loadSettings
 	model    string // "" when none is configured
 	template string
+
+	toolFormat ToolFormat
+
 	options  backend.Options
 	contexts int
 	window   int
@@ -58,7 +61,7 @@ func New(opts ...Option) *Backend {
 	}
 	b := &Backend{
 		engine: c.engine, settings: loadSettings{threads: c.threads, gpuLayers: c.gpuLayers},
-		model: c.model, template: c.template, options: c.options, contexts: c.contexts, window: c.window,
+		model: c.model, template: c.template, toolFormat: c.tools, options: c.options, contexts: c.contexts, window: c.window,
 		cache: findCache(os.Getenv), folder: c.folder, logger: c.log, closing: make(chan struct{}), models: map[string]*model{},
 	}
 	const mostThreads, mostContexts = 1024, 1024
@@ -84,7 +87,7 @@ func (b *Backend) Format(f fmt.State, _ rune) {
 func (b *Backend) Info(ctx context.Context) (backend.Info, error) {
 	info := backend.Info{
 		Provider: provider, InProcess: true,
-		Capabilities: backend.Capabilities{Batch: true, Structured: backend.StructuredSchema},
+		Capabilities: backend.Capabilities{Tools: true, Batch: true, Structured: backend.StructuredSchema},
 	}
 	if b.problem != nil {
 		return info, b.problem

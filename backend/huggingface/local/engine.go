@@ -30,7 +30,8 @@ type weights interface {
 	tokenize(text string, begin, control bool) []token
 	// piece appends the text of a token: nothing for a control token.
 	piece(dst []byte, t token) []byte
-	ends(t token) bool // the token ends a reply
+	control(t token) string // the text of a control token, "" for another
+	ends(t token) bool      // the token ends a reply
 	open(window int) (sequence, error)
 	sampler(set sampling) (sampler, error)
 	free()
@@ -47,7 +48,11 @@ type sequence interface {
 }
 
 // sampler is how tokens are chosen, and what has been chosen.
-type sampler interface{ free() }
+type sampler interface {
+	// hold has the next tokens be of a grammar, in place of the one before; "" is none.
+	hold(grammar string) error
+	free()
+}
 
 // sampling are the settings of a sampler. A number that is not used is zero unless it says otherwise.
 type sampling struct {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"sync"
@@ -24,12 +25,14 @@ type fake struct {
 	decode   error                      // fails each decoding
 	open     error
 	untitled bool   // the model has no template
+	window   int    // what the model was trained for, 0 is 1000
 	held     string // what the model says when it is held to a grammar
 
 	loads, contexts, most atomic.Int32 // contexts that are open, and the most at once
 	freed                 atomic.Bool
 	mu                    sync.Mutex
 	prompts               []string
+	holds                 []string // what samplers were held to, the root of each
 }
 
 const (
@@ -37,6 +40,7 @@ const (
 	fakeStart token = 257 // <|start|>
 	fakeStop  token = 258 // <|end|>
 	fakeBegin token = 259 // what stands at the beginning of a text
+	fakeCall  token = 260 // <tool_call>, in the place of byte 1 of an answer
 )
 
 func (f *fake) load(path string, _ loadSettings) (weights, error) {
@@ -50,7 +54,9 @@ func (f *fake) load(path string, _ loadSettings) (weights, error) {
 type fakeModel struct{ *fake }
 
 func (m *fakeModel) name() string { return "Fake 1B" }
-func (m *fakeModel) trained() int { return 1000 }
+
+func (m *fakeModel) trained() int { return cmp.Or(m.window, 1000) }
+
 func (m *fakeModel) template() string {
 	if m.untitled {
 		return ""
@@ -94,6 +100,18 @@ func (m *fakeModel) piece(dst []byte, t token) []byte {
 	return dst
 }
 
+func (m *fakeModel) control(t token) string {
+	switch t {
+	case fakeStart:
+		return "<|start|>"
+	case fakeStop:
+		return "<|end|>"
+	case fakeCall:
+		return "<tool_call>"
+	}
+	return ""
+}
+
 func (m *fakeModel) ends(t token) bool { return t == fakeEnd }
 func (m *fakeModel) free()             { m.freed.Store(true) }
 
@@ -107,7 +125,18 @@ func (m *fakeModel) open(window int) (sequence, error) {
 	return &fakeSequence{f: m.fake, window: window}, nil
 }
 
-type fakeSampler struct{ set sampling }
+type fakeSampler struct {
+	f   *fake
+	set sampling
+}
+
+func (s *fakeSampler) hold(grammar string) error {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	root, _, _ := strings.Cut(grammar, "\n")
+	s.f.holds = append(s.f.holds, root)
+	return nil
+}
 
 func (s *fakeSampler) free() {}
 
@@ -115,7 +144,7 @@ func (m *fakeModel) sampler(set sampling) (sampler, error) {
 	if m.sampling != nil {
 		m.sampling(set)
 	}
-	return &fakeSampler{set}, nil
+	return &fakeSampler{m.fake, set}, nil
 }
 
 type fakeSequence struct {
@@ -178,7 +207,10 @@ func (s *fakeSequence) sample(by sampler) (token, bool) {
 		return fakeEnd, true
 	}
 	s.said++
-	return token(s.answer[s.said-1]), true
+	if c := s.answer[s.said-1]; c != 1 {
+		return token(c), true
+	}
+	return fakeCall, true
 }
 
 func (s *fakeSequence) clear() { s.held, s.said = nil, 0 }

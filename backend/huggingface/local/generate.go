@@ -1,10 +1,10 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
@@ -14,8 +14,13 @@ import (
 )
 
 // Generate starts one generation, as [backend.Backend] says: it waits for a context that is free, computes the prompt
-// and then one token after the other, and looks between them whether it was cancelled. Tools, images and recordings are
-// an *[backend.Error] with [backend.CodeUnsupported].
+// and then one token after the other, and looks between them whether it was cancelled. Images and recordings are an
+// *[backend.Error] with [backend.CodeUnsupported].
+//
+// Tools are offered in the text of the conversation, see [WithToolFormat], and calls are read out of the reply. The extras
+// tool_choice and parallel_tool_calls are those of OpenAI's API. A call that is demanded, and with [ToolsHermes] one that
+// the model begins of its own accord, is held to the schema of its tool by a grammar. Ids are made up. A call that is no
+// JSON, or was cut off, has what the model wrote as its arguments.
 //
 // A Format becomes a grammar that leaves the model no other token. Where the schema says more than a grammar can, such
 // as a pattern, the reply keeps to the rest of it; under strict options that is an error instead.
@@ -23,22 +28,23 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	if b.problem != nil {
 		return nil, named("chat", b.problem)
 	}
-	if req.Tools.Len() > 0 {
-		return nil, unsupported("chat", "a model in process has no tools: offer none, or serve it and use the endpoint")
-	}
 	set, err := b.prepare("chat", req.Options, req.Format)
 	if err != nil {
 		return nil, err
 	}
+	box, err := b.tools("chat", req, &set)
+	if err != nil {
+		return nil, err
+	}
 	for m := range req.Messages.Values() {
-		if _, err := plainText(m); err != nil {
+		if err := readable(m); err != nil {
 			return nil, err
 		}
 	}
 	if err := b.enter("chat"); err != nil {
 		return nil, err
 	}
-	c := &chat{b: b, set: set, messages: req.Messages}
+	c := &chat{b: b, set: set, messages: req.Messages, box: box}
 	return backend.Start(ctx, req, backend.Generation{
 		Provider: provider, Model: b.shown(set.sent.Model()), Sent: set.sent, Streaming: set.stream, InProcess: true,
 	}, c.run), nil
@@ -63,13 +69,10 @@ func (b *Backend) prepare(op string, call backend.Options, format schema.Schema)
 	}
 	g, err := gbnf.FromSchema(format.JSON())
 	if err != nil {
-		return set, &backend.Error{Provider: provider, Op: op, Code: backend.CodeUnsupported, Remedy: err.Error(), Err: err}
+		return set, noGrammar(op, err)
 	}
-	for _, keyword := range g.Loose {
-		if set.sent.Strict() {
-			return set, unsupported(op, "a grammar cannot hold a reply to the schema's keyword "+keyword+": leave it out, or do without strict options")
-		}
-		b.report("schema keyword "+keyword, "a grammar cannot express this keyword of a schema, replies are held to the rest of it")
+	if err := b.loose(op, set.sent, g); err != nil {
+		return set, err
 	}
 	set.sampling.grammar = g.Text
 	return set, nil
@@ -80,6 +83,7 @@ type chat struct {
 	b        *Backend
 	set      settings
 	messages content.Messages
+	box      toolbox
 }
 
 func (c *chat) run(ctx context.Context, w *backend.Writer) error {
@@ -94,34 +98,35 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 		g.ResponseModel = m.shown
 	}
 	g.Sent = c.set.sent.WithModel(m.shown)
-	prompt, err := m.plan.chat(c.messages)
+	prompt, err := m.plan.chat(c.messages, c.box.offered)
 	if err != nil {
 		return err
 	}
-	var (
-		all  bytes.Buffer // of a reply that is not asked for in pieces
-		last time.Time
-		some bool
-	)
-	r := run{b: c.b, m: m, op: "chat", set: c.set, prompt: prompt, emit: func(at time.Time, piece []byte) {
-		some, last = true, at
-		if c.set.stream {
-			w.Text(at, piece)
-		} else {
-			all.Write(piece)
+	if c.box.held() {
+		grammar, err := c.box.grammar(m.plan.format)
+		if err != nil {
+			return noGrammar("chat", err)
 		}
-	}}
-	err = r.do(ctx)
-	if last.IsZero() {
-		last = time.Now()
+		c.set.sampling.grammar = grammar.Text
 	}
-	w.Text(last, all.Bytes())
+	a := newAnswer(w, c, m.plan.format)
+	r := run{b: c.b, m: m, op: "chat", set: c.set, prompt: prompt, emit: a.feed}
+	if a.reader != nil {
+		r.tags, r.follow = m.plan.format.Tags(), a.follow
+	}
+	err = r.do(ctx)
+	if ended := a.end(); err == nil {
+		err = ended
+	}
 	g.Usage = content.Usage{InputTokens: r.in, OutputTokens: r.out}
 	if err != nil {
 		return err
 	}
+	if a.asked > 0 && r.finish == finishStop {
+		r.finish = finishCalls
+	}
 	g.FinishReasons = content.ListOf(r.finish)
-	return c.verdict(some, r.finish)
+	return c.verdict(a.some, r.finish)
 }
 
 // verdict judges a reply that is complete.
@@ -140,6 +145,7 @@ func (c *chat) verdict(some bool, finish string) error {
 const (
 	finishStop   = "stop"
 	finishLength = "length"
+	finishCalls  = "tool_calls"
 )
 
 // run is what a generation and an item of a batch have in common: tokens in, text out.
@@ -150,6 +156,8 @@ type run struct {
 	set    settings
 	prompt []token
 	emit   func(at time.Time, piece []byte)
+	tags   []string                                   // control tokens that are text
+	follow func(sampler, bool) (done bool, err error) // runs after each token, nil for nothing
 
 	in, out int // tokens
 	finish  string
@@ -263,6 +271,7 @@ func (r *run) generate(ctx context.Context, seq sequence, s sampler, window int)
 	out := outlet{stops: r.set.stops, emit: func(piece []byte) { r.emit(at, piece) }}
 	defer out.end()
 	var piece []byte
+	var err error
 	for {
 		t, ok := seq.sample(s)
 		if !ok {
@@ -279,10 +288,16 @@ func (r *run) generate(ctx context.Context, seq sequence, s sampler, window int)
 		}
 		r.last = at
 		r.out++
-		piece = r.m.weights.piece(piece[:0], t)
+		piece = r.piece(piece[:0], t)
 		out.feed(piece)
+		done := out.stopped
+		if r.follow != nil && !done {
+			if done, err = r.follow(s, len(out.held) == 0); err != nil {
+				return err
+			}
+		}
 		switch {
-		case out.stopped:
+		case done:
 			r.finish = finishStop
 			return nil
 		case r.out == r.set.maxTokens || len(r.prompt)+r.out >= window:
@@ -293,4 +308,15 @@ func (r *run) generate(ctx context.Context, seq sequence, s sampler, window int)
 			return err
 		}
 	}
+}
+
+// piece appends the text of a token: nothing for a control token, unless it is one of the tags.
+func (r *run) piece(dst []byte, t token) []byte {
+	dst = r.m.weights.piece(dst, t)
+	if len(dst) == 0 && len(r.tags) > 0 {
+		if text := r.m.weights.control(t); slices.Contains(r.tags, text) {
+			dst = append(dst, text...)
+		}
+	}
+	return dst
 }

@@ -178,8 +178,6 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	boom := errors.New("boom")
-	withTools := ask("hi")
-	withTools.Tools = content.ListOf(content.ToolSpec{Name: "now"})
 	formatted := func(s schema.Schema, o backend.Options) backend.Request {
 		r := ask("hi")
 		r.Format, r.Options = s, o
@@ -197,8 +195,6 @@ func TestErrors(t *testing.T) {
 		cause        error
 		text         string
 	}{
-		"tools":                      {req: withTools, code: backend.CodeUnsupported, remedy: "no tools"},
-		"a result of a tool":         {req: parts(content.ToolResult{CallID: "1"}), code: backend.CodeUnsupported, remedy: "no tools"},
 		"an image":                   {req: parts(image), code: backend.CodeUnsupported, remedy: "text only"},
 		"no messages":                {req: backend.Request{}, code: backend.CodeConfiguration, remedy: "no messages"},
 		"an empty reply":             {req: ask("hi"), code: backend.CodeInvalidResponse, remedy: "empty"},
@@ -276,7 +272,7 @@ func TestInfo(t *testing.T) {
 	f := &fake{answer: says("x")}
 	b := newFake(t, f)
 	want := backend.Info{Provider: "huggingface", Model: "tiny", InProcess: true,
-		Capabilities: backend.Capabilities{Batch: true, Structured: backend.StructuredSchema}}
+		Capabilities: backend.Capabilities{Tools: true, Batch: true, Structured: backend.StructuredSchema}}
 	for range 2 {
 		got, err := b.Info(t.Context())
 		if err != nil {

@@ -21,7 +21,7 @@ type cppModel struct {
 	n       int // tokens in the vocabulary
 	threads int
 
-	control func() []string
+	findOnce func() []string
 }
 
 func newModel(m llama.Model, threads int) (*cppModel, error) {
@@ -32,7 +32,7 @@ func newModel(m llama.Model, threads int) (*cppModel, error) {
 		return nil, &backend.Error{Provider: provider, Op: "load", Code: codeModel,
 			Remedy: "the model does not generate text by itself, it embeds or translates: choose a model that chats"}
 	}
-	w.control = sync.OnceValue(w.findControls)
+	w.findOnce = sync.OnceValue(w.findControls)
 	return w, nil
 }
 
@@ -45,7 +45,7 @@ func (w *cppModel) name() string {
 
 func (w *cppModel) trained() int       { return int(llama.ModelNCtxTrain(w.m)) }
 func (w *cppModel) template() string   { return llama.ModelChatTemplate(w.m, "") }
-func (w *cppModel) controls() []string { return w.control() }
+func (w *cppModel) controls() []string { return w.findOnce() }
 
 func (w *cppModel) findControls() []string {
 	var all []string
@@ -106,6 +106,13 @@ func (w *cppModel) piece(dst []byte, t token) []byte {
 	long := make([]byte, -n)
 	n = llama.TokenToPiece(w.vocab, llama.Token(t), long, 0, false)
 	return append(dst, long[:max(n, 0)]...)
+}
+
+func (w *cppModel) control(t token) string {
+	if llama.VocabGetAttr(w.vocab, llama.Token(t))&llama.TokenAttrControl == 0 {
+		return ""
+	}
+	return llama.VocabGetText(w.vocab, llama.Token(t))
 }
 
 func (w *cppModel) ends(t token) bool { return llama.VocabIsEOG(w.vocab, llama.Token(t)) }
@@ -238,7 +245,24 @@ func (s *cppSequence) resample(c *cppSampler) (chosen llama.TokenData, ok bool) 
 }
 
 // cppSampler is a chain of samplers, and a grammar beside it.
-type cppSampler struct{ chain, grammar llama.Sampler }
+type cppSampler struct {
+	w              *cppModel
+	chain, grammar llama.Sampler
+}
+
+func (c *cppSampler) hold(grammar string) error {
+	if c.grammar != 0 {
+		llama.SamplerFree(c.grammar)
+		c.grammar = 0
+	}
+	if grammar == "" {
+		return nil
+	}
+	if c.grammar = llama.SamplerInitGrammar(c.w.vocab, noNul(grammar), "root"); c.grammar == 0 {
+		return misconfigured("chat", "llama.cpp refuses the grammar: look at the rules of GBNF, it needs one named root", nil)
+	}
+	return nil
+}
 
 func (c *cppSampler) free() {
 	llama.SamplerFree(c.chain)
@@ -248,11 +272,9 @@ func (c *cppSampler) free() {
 }
 
 func (w *cppModel) sampler(set sampling) (sampler, error) {
-	c := &cppSampler{}
-	if set.grammar != "" {
-		if c.grammar = llama.SamplerInitGrammar(w.vocab, noNul(set.grammar), "root"); c.grammar == 0 {
-			return nil, misconfigured("chat", "llama.cpp refuses the grammar: look at the rules of GBNF, it needs one named root", nil)
-		}
+	c := &cppSampler{w: w}
+	if err := c.hold(set.grammar); err != nil {
+		return nil, err
 	}
 	c.chain = llama.SamplerChainInit(llama.SamplerChainDefaultParams())
 	add := func(on bool, make func() llama.Sampler) {

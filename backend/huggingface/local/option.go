@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/tooltext"
 )
 
 // Option changes how [New] makes a backend. Options win over the environment.
@@ -14,6 +15,7 @@ type config struct {
 	model     string
 	library   string
 	template  string
+	tools     ToolFormat
 	options   backend.Options
 	contexts  int
 	threads   int
@@ -42,6 +44,33 @@ func WithConversions(dir string) Option { return func(c *config) { c.folder = di
 // WithChatTemplate takes the place of the template in the model's file: a template's text, or one of the names that
 // llama.cpp knows, such as "chatml" or "llama3".
 func WithChatTemplate(template string) Option { return func(c *config) { c.template = template } }
+
+// ToolFormat is a convention by which tools are offered to a model in text and by which it asks for them.
+type ToolFormat uint8
+
+// The conventions. What neither a template shows nor an option says is [ToolsHermes].
+const (
+	// ToolsAuto is the one that the template in the model's file shows it to have learned. It is the default.
+	ToolsAuto ToolFormat = iota
+	// ToolsHermes is that of NousResearch's Hermes and of Qwen: calls are JSON between <tool_call> and </tool_call>.
+	ToolsHermes
+	// ToolsLlama3 is that of Llama 3.1 and later: a reply that calls a tool is JSON and nothing else.
+	ToolsLlama3
+)
+
+// of is the convention of a model with these templates, the first of which is its own.
+func (f ToolFormat) of(templates ...string) tooltext.Format {
+	switch f {
+	case ToolsHermes:
+		return tooltext.Hermes
+	case ToolsLlama3:
+		return tooltext.Llama3
+	}
+	return tooltext.Detect(templates...)
+}
+
+// WithToolFormat sets the convention for tools, for a model whose template does not show what it has learned.
+func WithToolFormat(f ToolFormat) Option { return func(c *config) { c.tools = f } }
 
 // WithOptions sets the options that requests are laid over.
 func WithOptions(o backend.Options) Option { return func(c *config) { c.options = o } }

@@ -150,6 +150,9 @@ func (b *Backend) sampling(op string, o backend.Options) (sampling, error) {
 			s.grammar = text
 			continue
 		}
+		if name == extraToolChoice || name == extraParallel {
+			continue
+		}
 		if err := b.without(op, o, name); err != nil {
 			return s, err
 		}

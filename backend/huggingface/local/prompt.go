@@ -10,6 +10,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/tooltext"
 )
 
 // prompter turns conversations into tokens, by the chat template of a model.
@@ -20,14 +21,17 @@ import (
 type prompter struct {
 	weights  weights
 	template string
+	format   tooltext.Format
 	marker   func() *marker
 }
 
-func newPrompter(w weights, template string) prompter {
+// newPrompter returns the prompter of a model. A template or format that is not given is the model's own.
+func newPrompter(w weights, template string, format ToolFormat) prompter {
+	own := w.template()
 	if template == "" {
-		template = w.template()
+		template = own
 	}
-	return prompter{weights: w, template: template, marker: sync.OnceValue(func() *marker { return newMarker(w.controls()) })}
+	return prompter{weights: w, template: template, format: format.of(own, template), marker: sync.OnceValue(func() *marker { return newMarker(w.controls()) })}
 }
 
 type marker struct {
@@ -49,17 +53,13 @@ func newMarker(controls []string) *marker {
 }
 
 // chat returns the tokens of a conversation, up to where the model's turn begins. The error is an *[backend.Error].
-func (p *prompter) chat(messages content.Messages) ([]token, error) {
+func (p *prompter) chat(messages content.Messages, tools content.List[content.ToolSpec]) ([]token, error) {
 	mark := p.marker()
-	turns := make([]turn, 0, messages.Len())
-	for m := range messages.Values() {
-		text, err := plainText(m)
-		if err != nil {
-			return nil, err
-		}
-		turns = append(turns, turn{role: mark.replace.Replace(string(m.Role())), text: mark.replace.Replace(text)})
+	var turns []turn
+	for _, t := range p.format.Turns(messages, tools, mark.replace.Replace) {
+		turns = append(turns, turn{role: mark.replace.Replace(t.Role), text: t.Text})
 	}
-	if len(turns) == 0 {
+	if messages.Len() == 0 {
 		return nil, misconfigured("chat", "the request has no messages", nil)
 	}
 	if p.template == "" {
@@ -98,18 +98,17 @@ func (p *prompter) tokens(rendered string, mark *marker) []token {
 	return all
 }
 
-// plainText is what a message says. Reasoning is left out, as the makers of reasoning models ask.
-func plainText(m content.Message) (string, error) {
+// readable says whether a model can read a message: the error is for what is not text. Reasoning is left out, as the makers
+// of reasoning models ask.
+func readable(m content.Message) error {
 	for part := range m.Parts() {
 		switch part.(type) {
-		case content.Text, content.Reasoning:
-		case content.ToolCall, content.ToolResult:
-			return "", unsupported("chat", "a model in process has no tools: serve it, by `transformers serve` or llama.cpp's server, and use the endpoint")
+		case content.Text, content.Reasoning, content.ToolCall, content.ToolResult:
 		default:
-			return "", unsupported("chat", "a model in process reads text only: leave images and recordings out, or use an endpoint")
+			return unsupported("chat", "a model in process reads text only: leave images and recordings out, or use an endpoint")
 		}
 	}
-	return m.Text(), nil
+	return nil
 }
 
 // raw returns the tokens of a prompt as it is.

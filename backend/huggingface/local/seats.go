@@ -79,7 +79,7 @@ func (b *Backend) load(ctx context.Context, op, spec string) (*model, error) {
 	if err != nil {
 		return nil, named(op, err)
 	}
-	m.plan = newPrompter(w, b.template)
+	m.plan = newPrompter(w, b.template, b.toolFormat)
 	m.weights = w
 	return m, nil
 }
