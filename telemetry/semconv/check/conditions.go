@@ -40,7 +40,12 @@ var conditions = map[subject]decision{
 	}),
 
 	// A model in the program's process has no server.
-	{"gen_ai.client.inference", semconv.ServerAddressKey}: func(p place) verdict { return when(kindOf(p.span.GetKind()) == semconv.KindClient) },
+	{"gen_ai.client.inference", semconv.ServerAddressKey}: func(p place) verdict {
+		if p.span == nil {
+			return unknown
+		}
+		return when(kindOf(p.span.GetKind()) == semconv.KindClient)
+	},
 
 	// What the request or the reply gives away.
 	{"", semconv.GenAIRequestStreamKey}: func(p place) verdict {
@@ -56,7 +61,7 @@ var conditions = map[subject]decision{
 		}
 		return holds
 	},
-	{"", semconv.GenAIRequestChoiceCountKey}:    proof(func(p place) bool { return p.attrs.length(semconv.GenAIResponseFinishReasonsKey) > 1 }),
+	{"", semconv.GenAIRequestChoiceCountKey}:    place.severalChoices,
 	{"", semconv.GenAIConversationCompactedKey}: never, // false is absent
 
 	// The reply of an operation that did not get to its end.
@@ -69,6 +74,10 @@ var conditions = map[subject]decision{
 	{"", semconv.OpenAIResponseSystemFingerprintKey}:          finished,
 	{"first_chunk", semconv.GenAIResponseTimeToFirstChunkKey}: always,
 
+	// Log events.
+	{semconv.EventGenAIClientOperationException, "exception.message"}: alternative("exception.type"),
+	{semconv.EventGenAIClientOperationException, "exception.type"}:    alternative("exception.message"),
+
 	// MCP.
 	{"", semconv.MCPResourceURIKey}:               methods("resources/read", "resources/subscribe", "resources/unsubscribe", "notifications/resources/updated"),
 	{"mcp.client", semconv.GenAIToolNameKey}:      methods("tools/call"),
@@ -77,13 +86,17 @@ var conditions = map[subject]decision{
 	{"mcp.server", semconv.GenAIPromptNameKey}:    methods("prompts/get"),
 	{"mcp.client", semconv.GenAIOperationNameKey}: methods("tools/call"),
 	{"mcp.server", semconv.GenAIOperationNameKey}: methods("tools/call"),
+	{"", rpcStatusCode}: func(p place) verdict {
+		errorType, _ := p.attrs.text(semconv.ErrorTypeKey)
+		return when(isRPCCode(errorType))
+	},
 	{"", semconv.JSONRPCRequestIDKey}: func(p place) verdict {
 		method, ok := p.attrs.text(semconv.MCPMethodNameKey)
 		return when(ok && !strings.HasPrefix(method, "notifications/"))
 	},
 
 	// How one of this module's operations ended.
-	{"", semconv.MelleaOutcomeKey}:          func(p place) verdict { return when(p.span.failed()) },
+	{"", semconv.MelleaOutcomeKey}:          func(p place) verdict { return when(p.span != nil && p.span.failed()) },
 	{"", semconv.MelleaErrorCategoryKey}:    func(p place) verdict { return when(p.unfinished()) },
 	{"", semconv.MelleaRejectionPointKey}:   func(p place) verdict { return when(isRejected(p)) },
 	{"", semconv.MelleaRejectionPluginKey}:  ifRejected,
@@ -154,6 +167,29 @@ func methods(names ...string) decision {
 		}
 		return when(slices.Contains(names, method))
 	}
+}
+
+// alternative is the condition of one of two attributes of which there has to be one, and should be both.
+func alternative(other attribute.Key) decision {
+	return func(p place) verdict {
+		if p.attrs.has(other) {
+			return unknown
+		}
+		return holds
+	}
+}
+
+// severalChoices decides whether the request asked for a number of choices other than one. Each choice has a reason why
+// it ended; but a batch has one for each of its prompts as well.
+func (p place) severalChoices() verdict {
+	reasons := p.attrs.length(semconv.GenAIResponseFinishReasonsKey)
+	if prompts, ok := p.attrs.number(semconv.MelleaRequestNumActionsKey); ok {
+		return when(int64(reasons) > prompts)
+	}
+	if p.attrs.is(semconv.GenAIOperationNameKey, semconv.GenAIOperationNameTextCompletion) {
+		return unknown
+	}
+	return evidence(reasons > 1)
 }
 
 func isRejected(p place) bool {

@@ -85,11 +85,11 @@ func (d *description) add(u semconv.Use) {
 // a name of this module's on a span with the attributes that go with it; mcp.method.name; gen_ai.operation.name; attributes that only
 // one operation has.
 func (c *checker) describe(s *span) *description {
-	if isOwnScope(s.scope) {
+	if isOwnScope(s.in.name) {
 		if found, ok := ownSpan(s); ok {
 			return c.description(found, s)
 		}
-		c.report(s.finding(MissingSpan, Violation, "scope %s has no span of that name", s.scope))
+		c.report(s.finding(MissingSpan, Violation, "scope %s has no span of that name", s.in.name))
 		return nil
 	}
 	if found, ok := ownSpan(s); ok && s.attrs.hasOwn(found) {
@@ -144,7 +144,7 @@ func ownSpan(s *span) (semconv.Span, bool) {
 		head, rest, _ := strings.Cut(d.Name, " ")
 		switch {
 		case strings.HasPrefix(head, "{"):
-			if s.scope == d.Scope && d.Kind == kindOf(s.GetKind()) {
+			if s.in.name == d.Scope && d.Kind == kindOf(s.GetKind()) {
 				return d, true
 			}
 		case rest == "" && s.GetName() == head, rest != "" && word == head:
@@ -217,12 +217,7 @@ func (c *checker) checkShape(s *span) {
 	if !d.own {
 		return
 	}
-	if s.scope != d.scope {
-		c.report(s.finding(ScopeUnexpected, Violation, "has scope %q, want %s", s.scope, d.scope))
-	}
-	if s.schemaURL != semconv.SchemaURL {
-		c.report(s.finding(SchemaURLUnexpected, Violation, "its scope has schema URL %q, want %s", s.schemaURL, semconv.SchemaURL))
-	}
+	c.checkScope(s, s.in, d.scope, c.report)
 }
 
 // names returns the names a span of that description may have, the usual one first.

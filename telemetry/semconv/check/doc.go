@@ -1,5 +1,5 @@
-// Package check tells whether spans are what the OpenTelemetry conventions for generative AI and MCP, and this module's
-// own registry, say they should be.
+// Package check tells whether spans, metrics and log events are what the OpenTelemetry conventions for generative AI and
+// MCP, and this module's own registry, say they should be.
 //
 // It takes OTLP as any program in any language exports it, and reports findings in the vocabulary of OpenTelemetry
 // Weaver: each has the ID of the rule, a level, what it is about and a message. [Violation] is what the conventions
@@ -8,15 +8,20 @@
 //
 // A span is held against the table of its operation. Spans of this module are known by their scope and name, those of
 // MCP by mcp.method.name, all others by gen_ai.operation.name and, for invoke_agent, their kind. Where a provider has a
-// table of its own, it is laid over. Spans that have no table are passed over, but for attributes in the namespaces
-// gen_ai, mcp, mellea and openai.
+// table of its own, it is laid over. Metrics and log events are known by their names. What has no table is passed over,
+// but for attributes in the namespaces gen_ai, mcp and mellea; so are attributes of other namespaces, unless a table has
+// them or they are known to be given up.
 //
 // # Rules
 //
 // Weaver's own:
 //
 //	missing_attribute                            violation    a name in one of the namespaces above that is in no registry
-//	missing_event                                violation    the same for an event on a span; on this module's spans, any event
+//	missing_attribute                            information  the same in the namespace of a provider, openai
+//	missing_metric                               violation    a metric in one of the namespaces above that is in no registry
+//	unit_mismatch                                violation    a metric in another unit
+//	unexpected_instrument                        violation    a metric of another instrument
+//	missing_event                                violation    the same for an event, on a span or in the log; on this module's spans, any event
 //	deprecated                                   violation    a name the conventions have given up; the message has its successor
 //	type_mismatch                                violation    a value of another type; a whole number may stand for a double
 //	undefined_enum_variant                       violation    a value that is not in a closed list
@@ -38,17 +43,25 @@
 //	error_type_missing_on_error                  violation    status Error without error.type
 //	error_type_without_error_status              violation    error.type with another status
 //
-// Content may be structured or a JSON string. A part of a message is held against the definition of its type: where the
+// On spans, content may be structured or a JSON string. A part of a message is held against the definition of its type: where the
 // schema would let a text part without text pass as a part of an unknown type, it is a finding here.
 //
 // And those of this package:
 //
 //	missing_span                                 violation    a scope of this module has no span of that name
-//	scope_unexpected                             violation    a span of this module's is in another scope
+//	scope_unexpected                             violation    a span or a metric of this module's is in another scope
 //	schema_url_unexpected                        violation    a scope of this module has another schema URL
 //	unexpected_attribute                         improvement  an attribute that the table of one of this module's spans does not have
 //	unexpected_attribute                         information  a registered attribute that another span's table does not have
-//	unexpected_event                             improvement  a log event, or an event of another span
+//	high_cardinality_attribute                   improvement  a label of a metric with another value for each call, or with content
+//	unexpected_event                             improvement  a log event on a span, an event of another span, or one of a span in the log
+//	unexpected_metric                            improvement  a metric that is not for that operation
+//	unexpected_buckets                           improvement  a histogram with other buckets than the convention advises
+//	unexpected_severity                          improvement  a log event with another severity than the convention asks for
+//	unexpected_body                              information  a log event with a body, where the convention has attributes
+//	invalid_data_point                           violation    a value that is negative or no number, buckets that do not add up
+//	content_not_structured                       violation    content as a JSON string on a log event
+//	event_span_mismatch                          violation    a log event that says something else than its span
 //	unexpected_value                             improvement  a value that is told by leaving the attribute out
 //	duplicate_attribute                          violation    a name that is there twice
 //	exception_span_event                         improvement  an exception on a span, which belongs into the log
@@ -63,6 +76,11 @@
 //	span_ends_before_start                       violation    the end is before the start
 //	parent_in_other_trace                        violation    the parent is a span of another trace
 //
+//	mcp_error_classification                     violation    error.type and status against the code of a JSON-RPC response
+//	mcp_meta_exposed                             improvement  arguments or a result with _meta, which is the protocol's
+//	mcp_trace_not_joined                         improvement  both sides of a request, in different traces
+//
 // What cannot be told from the data is not judged: whether content should have been captured at all, whether a
-// conversation id is the program's, whether a parameter was sent.
+// conversation id is the program's, whether a parameter was sent, whether the trace context was in _meta of a request, but
+// for what comes of it.
 package check

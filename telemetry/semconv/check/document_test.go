@@ -131,7 +131,7 @@ var contents = map[string]string{
 }
 
 // onlyWhenBad are attributes of spans that did not end well.
-var onlyWhenBad = []string{"error.type", "mellea.outcome", "mellea.error.category", "mellea.rejection.point", "mellea.rejection.plugin", "mellea.rejection.code"}
+var onlyWhenBad = []string{"error.type", "rpc.response.status_code", "mellea.outcome", "mellea.error.category", "mellea.rejection.point", "mellea.rejection.plugin", "mellea.rejection.code"}
 
 // right returns a span that has everything the table has, with values that fit.
 func right(t testing.TB, id string) document {

@@ -41,7 +41,10 @@ type Signal string
 
 // The signals that are checked.
 const (
-	Span Signal = "span"
+	Span     Signal = "span"
+	Metric   Signal = "metric"
+	Log      Signal = "log"
+	Resource Signal = "resource"
 )
 
 // An ID names a rule. It is stable: filters and lists of exceptions refer to it.
@@ -49,6 +52,9 @@ type ID string
 
 // Rules that Weaver has built in.
 const (
+	MissingMetric                            ID = "missing_metric"
+	UnitMismatch                             ID = "unit_mismatch"
+	UnexpectedInstrument                     ID = "unexpected_instrument"
 	MissingAttribute                         ID = "missing_attribute"
 	MissingEvent                             ID = "missing_event"
 	Deprecated                               ID = "deprecated"
@@ -73,6 +79,17 @@ const (
 
 // Rules of this package.
 const (
+	UnexpectedMetric                  ID = "unexpected_metric"
+	UnexpectedBuckets                 ID = "unexpected_buckets"
+	UnexpectedSeverity                ID = "unexpected_severity"
+	UnexpectedBody                    ID = "unexpected_body"
+	InvalidDataPoint                  ID = "invalid_data_point"
+	HighCardinalityAttribute          ID = "high_cardinality_attribute"
+	ContentNotStructured              ID = "content_not_structured"
+	EventSpanMismatch                 ID = "event_span_mismatch"
+	MCPErrorClassification            ID = "mcp_error_classification"
+	MCPMetaExposed                    ID = "mcp_meta_exposed"
+	MCPTraceNotJoined                 ID = "mcp_trace_not_joined"
 	MissingSpan                       ID = "missing_span"
 	UnexpectedAttribute               ID = "unexpected_attribute"
 	UnexpectedEvent                   ID = "unexpected_event"
@@ -99,8 +116,10 @@ type Finding struct {
 	ID     ID     `json:"id"`
 	Level  Level  `json:"level"`
 	Signal Signal `json:"signal_type"`
-	// Name is the span's name, the log event's or the metric's.
+	// Name is the span's name, the metric's or the log event's, and for a resource its service.name.
 	Name string `json:"signal_name"`
+	// Scope is the instrumentation scope that it came under, "" for a resource.
+	Scope string `json:"scope,omitempty"`
 	// TraceID and SpanID are hex digits, "" for a signal that belongs to no span.
 	TraceID string `json:"trace_id,omitempty"`
 	SpanID  string `json:"span_id,omitempty"`

@@ -8,12 +8,28 @@ import (
 	"github.com/mellea-go/mellea/telemetry/semconv"
 )
 
-// A place is where attributes stand: a span, or an event on it.
+// A place is where attributes stand: a span, an event on it, a data point of a metric, a log record, a resource.
 type place struct {
-	c     *checker
-	span  *span
-	event string // "" for the span itself
-	attrs attributes
+	c      *checker
+	from   source
+	signal Signal
+	report func(Finding)
+	span   *span  // nil where it belongs to none of the data
+	event  string // of the span; "" for anything else
+	attrs  attributes
+
+	table  string // what the convention that applies is about, "" where none does
+	own    bool   // that convention is this module's
+	use    func(name string) (semconv.Use, bool)
+	tables []string // whose conditions apply, the most specific first
+}
+
+// kind is what messages call the place.
+func (p place) kind() string {
+	if p.event != "" {
+		return "event"
+	}
+	return string(p.signal)
 }
 
 // A verdict is what is known of the condition of an attribute that is not there.
@@ -44,11 +60,12 @@ func evidence(sign bool) verdict {
 func (c *checker) checkPresence(p place, uses []semconv.Use) {
 	renamed := p.attrs.renamed()
 	for _, u := range uses {
-		if p.attrs.has(attribute.Key(u.Name)) || renamed[u.Name] || u.Type == semconv.TypeStringTemplate {
+		if p.attrs.has(attribute.Key(u.Name)) || renamed[u.Name] || u.Type == semconv.TypeStringTemplate ||
+			u.Provider != "" && !p.attrs.is(semconv.GenAIProviderNameKey, u.Provider) {
 			continue
 		}
 		report := func(id ID, level Level, format string, args ...any) {
-			c.report(p.span.finding(id, level, format, args...).in(p.event).on(attribute.Key(u.Name)))
+			p.report(p.from.finding(id, level, format, args...).in(p.event).on(attribute.Key(u.Name)))
 		}
 		switch u.Level {
 		case semconv.Required:
@@ -92,14 +109,13 @@ func (a attributes) renamed() map[string]bool {
 // condition decides the condition of an attribute that is not there.
 func (p place) condition(u semconv.Use) verdict {
 	key := attribute.Key(u.Name)
-	tables := []string{p.span.desc.refinement, p.span.desc.id, p.span.desc.base, ""}
-	if p.event != "" {
-		tables = []string{p.event}
-	}
-	for _, table := range tables {
+	for _, table := range p.tables {
 		if decide, ok := conditions[subject{table, key}]; ok {
 			return decide(p)
 		}
+	}
+	if u.Content {
+		return unknown // whether it is to be captured
 	}
 	if u.Level == semconv.Recommended && u.Condition == "" {
 		return holds
@@ -109,11 +125,17 @@ func (p place) condition(u semconv.Use) verdict {
 
 // unfinished reports whether the operation did not get to its end, so that nothing is known of its result.
 func (p place) unfinished() bool {
-	return p.span.failed() || p.span.attrs.has(semconv.MelleaOutcomeKey)
+	if p.span != nil {
+		return p.span.failed() || p.span.attrs.has(semconv.MelleaOutcomeKey)
+	}
+	return p.attrs.has(semconv.ErrorTypeKey)
 }
 
 // inAttempt decides whether something belongs to an attempt of a sampling loop: its parent is the loop.
 func (p place) inAttempt() verdict {
+	if p.span == nil {
+		return unknown
+	}
 	parent := p.c.parent(p.span)
 	switch {
 	case parent == nil || parent.desc == nil:
@@ -128,6 +150,9 @@ func (p place) inAttempt() verdict {
 
 // beside decides whether a call stands beneath the caller's span and not beneath its session: it links to the session.
 func (p place) beside() verdict {
+	if p.span == nil {
+		return unknown
+	}
 	for _, l := range p.span.GetLinks() {
 		linked := p.c.spans[spanID{string(l.GetTraceId()), string(l.GetSpanId())}]
 		if linked != nil && linked.desc != nil && linked.desc.id == "mellea.session" {
@@ -138,6 +163,9 @@ func (p place) beside() verdict {
 }
 
 func (p place) hasEvent(names ...string) bool {
+	if p.span == nil {
+		return false
+	}
 	for _, e := range p.span.GetEvents() {
 		if slices.Contains(names, e.GetName()) {
 			return true

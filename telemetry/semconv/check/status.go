@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -82,18 +83,15 @@ func (c *checker) checkEvents(s *span) {
 		if at+clockNoise < s.GetStartTimeUnixNano() || at > s.GetEndTimeUnixNano()+clockNoise {
 			c.report(s.finding(EventOutsideSpan, Information, "its time is not within the span's").in(name))
 		}
-		attrs := attributesOf(e.GetAttributes())
+		p := place{c: c, from: s, signal: Span, span: s, event: name, attrs: attributesOf(e.GetAttributes()), report: c.report}
 		if known, ok := s.desc.events[name]; ok {
-			c.checkAttributes(s, name, attrs, known.Attribute)
-			var uses []semconv.Use
-			for u := range known.Attributes() {
-				uses = append(uses, u)
-			}
-			c.checkPresence(place{c: c, span: s, event: name, attrs: attrs}, uses)
+			p.table, p.own, p.use, p.tables = name, s.desc.own, known.Attribute, []string{name}
+			c.checkAttributes(p)
+			c.checkPresence(p, slices.Collect(known.Attributes()))
 			continue
 		}
 		c.unknownEvent(s, name)
-		c.checkAttributes(s, name, attrs, nil)
+		c.checkAttributes(p)
 	}
 }
 

@@ -11,8 +11,12 @@ import (
 )
 
 // checkValue holds a value against the definition of its attribute: its type, its enumeration, its content schema.
-func (c *checker) checkValue(def semconv.Attribute, v *commonpb.AnyValue, report func(ID, Level, string, ...any)) {
+func (c *checker) checkValue(p place, def semconv.Attribute, v *commonpb.AnyValue, report func(ID, Level, string, ...any)) {
 	if def.Schema != "" {
+		if _, encoded := v.GetValue().(*commonpb.AnyValue_StringValue); encoded && p.signal == Log {
+			report(ContentNotStructured, Violation, "is a string: on a log record it has to be structured")
+			return
+		}
 		if problem := contentProblem(def, v); problem != "" {
 			report(GenAIContentSchema, Violation, "%s", problem)
 		}
@@ -23,13 +27,30 @@ func (c *checker) checkValue(def semconv.Attribute, v *commonpb.AnyValue, report
 		return
 	}
 	text, ok := v.GetValue().(*commonpb.AnyValue_StringValue)
+	if !ok {
+		return
+	}
+	if now, old := renamedValues[def.Name][text.StringValue]; old {
+		report(Deprecated, Violation, "the conventions have given its value %q up: use %s", text.StringValue, now)
+		return
+	}
 	switch {
-	case !ok, !isEnumeration(def), def.HasValue(text.StringValue):
+	case def.Name == string(semconv.GenAIOperationNameKey) && !def.HasValue(text.StringValue) && p.span == nil && p.use != nil:
+		report(GenAIOperationNameUnknown, Violation, "is not one of the operations there are")
+	case !isEnumeration(def), def.HasValue(text.StringValue):
 	case def.Closed:
 		report(UndefinedEnumVariant, Violation, "%q is none of its values", text.StringValue)
 	default:
 		report(UndefinedEnumVariant, Information, "%q is none of its well-known values", text.StringValue)
 	}
+}
+
+// renamedValues are values of enumerations that the conventions have given up, with what took their place.
+var renamedValues = map[string]map[string]string{
+	string(semconv.GenAIProviderNameKey): {
+		"az.ai.inference": semconv.GenAIProviderNameAzureAIInference, "az.ai.openai": semconv.GenAIProviderNameAzureAIOpenAI,
+		"vertex_ai": semconv.GenAIProviderNameGCPVertexAI, "gemini": semconv.GenAIProviderNameGCPGemini, "xai": semconv.GenAIProviderNameXAI,
+	},
 }
 
 // isEnumeration reports whether the values of an attribute are listed. Of error.type only the fallback is, and unknown

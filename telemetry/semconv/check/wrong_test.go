@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"math"
@@ -34,7 +35,7 @@ var wrong = []struct {
 	{"unknown gen_ai attribute", chat, func(d *document) { d.set("gen_ai.request.creativity", 1) }, check.MissingAttribute, check.Violation, "", "gen_ai.request.creativity"},
 	{"unknown mellea attribute", "mellea.action", func(d *document) { d.set("mellea.action.mood", "good") }, check.MissingAttribute, check.Violation, "", "mellea.action.mood"},
 	{"unknown mcp attribute", "mcp.client", func(d *document) { d.set("mcp.tool.name", "x") }, check.MissingAttribute, check.Violation, "", "mcp.tool.name"},
-	{"unknown openai attribute", openaiChat, func(d *document) { d.set("openai.response.mood", "x") }, check.MissingAttribute, check.Violation, "", "openai.response.mood"},
+	{"unknown openai attribute", openaiChat, func(d *document) { d.set("openai.response.mood", "x") }, check.MissingAttribute, check.Information, "", "openai.response.mood"},
 	{"unknown attribute on an event", "mellea.chat", func(d *document) {
 		d.Events[0].Attributes = append(d.Events[0].Attributes, &commonpb.KeyValue{Key: "mellea.mood", Value: anyValue(1)})
 	}, check.MissingAttribute, check.Violation, "first_chunk", "mellea.mood"},
@@ -73,6 +74,18 @@ var wrong = []struct {
 	{"JSON without the format's name", "mellea.chat", func(d *document) { d.set("gen_ai.output.type", "json"); d.remove("mellea.request.format_type") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "mellea.request.format_type"},
 	{"several choices without their number", chat, func(d *document) {
 		d.set("gen_ai.response.finish_reasons", []any{"stop", "stop"})
+		d.remove("gen_ai.request.choice.count")
+	}, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.choice.count"},
+	{"a batch, of which several choices may be those of its prompts", chat, func(d *document) {
+		d.set("gen_ai.operation.name", "text_completion")
+		d.Name = "text_completion " + d.get("gen_ai.request.model")
+		d.set("gen_ai.response.finish_reasons", []any{"stop", "stop"})
+		d.remove("gen_ai.request.choice.count")
+	}, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.request.choice.count"},
+	{"more choices than the batch has prompts, without their number", "mellea.text_completion", func(d *document) {
+		d.set("mellea.request.num_actions", 2)
+		d.set("mellea.batch.failed_count", 1)
+		d.set("gen_ai.response.finish_reasons", []any{"stop", "stop", "stop"})
 		d.remove("gen_ai.request.choice.count")
 	}, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "gen_ai.request.choice.count"},
 	{"no conversation", "gen_ai.invoke_workflow.internal", func(d *document) { d.remove("gen_ai.conversation.id") }, check.ConditionallyRequiredAttributeNotPresent, check.Information, "", "gen_ai.conversation.id"},
@@ -125,6 +138,29 @@ var wrong = []struct {
 	{"passed with a failure", "mellea.validation", func(d *document) { d.set("mellea.validation.passed", true) }, check.CountInconsistent, check.Violation, "", "mellea.validation.passed"},
 	{"the trace as a conversation", chat, func(d *document) { d.set("gen_ai.conversation.id", "30313233343536373839616263646566") }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
 	{"the session as a conversation", "mellea.session", func(d *document) { d.set("gen_ai.conversation.id", d.get("mellea.session.id")) }, check.ConversationIDMadeUp, check.Violation, "", "gen_ai.conversation.id"},
+
+	{"a provider by the name it had", chat, func(d *document) { d.set("gen_ai.provider.name", "az.ai.openai") }, check.Deprecated, check.Violation, "", "gen_ai.provider.name"},
+
+	// MCP.
+	{"a listing of tools that is called a tool call", "mcp.client", func(d *document) {
+		d.set("mcp.method.name", "tools/list")
+		d.remove("gen_ai.tool.name", "gen_ai.prompt.name")
+		d.Name = "tools/list"
+	}, check.UnexpectedValue, check.Improvement, "", "gen_ai.operation.name"},
+	{"a server that fails by the caller's mistake", "mcp.server", func(d *document) {
+		d.fail()
+		d.set("error.type", "-32602")
+		d.set("rpc.response.status_code", "-32602")
+	}, check.MCPErrorClassification, check.Violation, "", "rpc.response.status_code"},
+	{"a client that takes an error code for success", "mcp.client", func(d *document) { d.set("rpc.response.status_code", "-32601") }, check.MCPErrorClassification, check.Violation, "", "rpc.response.status_code"},
+	{"an error code that is not told", "mcp.client", func(d *document) { d.fail(); d.set("error.type", "-32603") }, check.ConditionallyRequiredAttributeNotPresent, check.Violation, "", "rpc.response.status_code"},
+	{"another error than that of the response", "mcp.client", func(d *document) {
+		d.fail()
+		d.set("rpc.response.status_code", "-32603")
+	}, check.MCPErrorClassification, check.Violation, "", "error.type"},
+	{"parameters in place of arguments", "mcp.client", func(d *document) {
+		d.set("gen_ai.tool.call.arguments", fromJSON(`{"city":"Bern","_meta":{"traceparent":"00-1-2-01"}}`))
+	}, check.MCPMetaExposed, check.Improvement, "", "gen_ai.tool.call.arguments"},
 
 	// Content.
 	{"messages that are no JSON", chat, func(d *document) { d.set("gen_ai.input.messages", "hi") }, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
@@ -234,6 +270,11 @@ func TestWrongDocuments(t *testing.T) {
 
 func expect(t *testing.T, id check.ID, level check.Level, event, attribute string, got check.Findings) {
 	t.Helper()
+	expectIn(t, check.Span, id, level, event, attribute, got)
+}
+
+func expectIn(t *testing.T, signal check.Signal, id check.ID, level check.Level, event, attribute string, got check.Findings) {
+	t.Helper()
 	got = got.Without(check.NotStable)
 	if len(got) != 1 {
 		t.Fatalf("found %d, want one %s:\n%s", len(got), id, got)
@@ -247,7 +288,7 @@ func expect(t *testing.T, id check.ID, level check.Level, event, attribute strin
 	if diff := cmp.Diff(about{id, level.String(), event, attribute}, about{f.ID, f.Level.String(), f.Event, f.Attribute}); diff != "" {
 		t.Errorf("finding (-want +got):\n%s\n%s", diff, f)
 	}
-	if f.Message == "" || f.Signal != check.Span || f.Name == "" || f.TraceID == "" || f.SpanID == "" {
+	if f.Message == "" || f.Signal != signal || f.Name == "" || signal == check.Span && (f.TraceID == "" || f.SpanID == "") {
 		t.Errorf("finding %#v does not say enough", f)
 	}
 }
@@ -264,6 +305,12 @@ func TestWrongTraces(t *testing.T) {
 		parent, child := right(t, "mellea.action"), right(t, chat)
 		child.TraceId, child.SpanId, child.ParentSpanId = []byte("another trace id"), []byte("childchi"), parent.SpanId
 		expect(t, check.ParentInOtherTrace, check.Violation, "", "", check.Spans(traces(parent, child)))
+	})
+	t.Run("both sides of a request in two traces", func(t *testing.T) {
+		t.Parallel()
+		client, server := right(t, "mcp.client"), right(t, "mcp.server")
+		server.TraceId = []byte("another trace id")
+		expect(t, check.MCPTraceNotJoined, check.Improvement, "", "", check.Spans(traces(client, server)))
 	})
 	t.Run("a span beside its session without the session's id", func(t *testing.T) {
 		t.Parallel()
@@ -303,13 +350,71 @@ func TestRulesAreDocumented(t *testing.T) {
 			documented = append(documented, words[0]+" "+words[1])
 		}
 	}
-	found := []string{"not_stable improvement", "duplicate_span violation", "parent_in_other_trace violation"} // TestWrongTraces
+	found := []string{"not_stable improvement", "duplicate_span violation", "parent_in_other_trace violation", "mcp_trace_not_joined improvement", // TestWrongTraces
+		"event_span_mismatch violation"} // TestEventAgainstItsSpan
 	for _, w := range wrong {
+		found = append(found, string(w.id)+" "+w.level.String())
+	}
+	for _, w := range wrongSignals {
 		found = append(found, string(w.id)+" "+w.level.String())
 	}
 	slices.Sort(documented)
 	slices.Sort(found)
 	if diff := cmp.Diff(documented, slices.Compact(found)); diff != "" {
 		t.Errorf("rules (-documented +found by a wrong document):\n%s", diff)
+	}
+}
+
+// Every rule of the code is found by a wrong document: the ids here are all there are.
+func TestEveryRuleHasAWrongDocument(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "finding.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); ok && typ.Name == "ID" {
+			rules = append(rules, strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`))
+		}
+		return true
+	})
+	found := []string{string(check.NotStable), string(check.DuplicateSpan), string(check.ParentInOtherTrace), string(check.MCPTraceNotJoined),
+		string(check.EventSpanMismatch)}
+	for _, w := range wrong {
+		found = append(found, string(w.id))
+	}
+	for _, w := range wrongSignals {
+		found = append(found, string(w.id))
+	}
+	slices.Sort(rules)
+	slices.Sort(found)
+	if diff := cmp.Diff(rules, slices.Compact(found)); diff != "" {
+		t.Errorf("rules (-code +found by a wrong document):\n%s", diff)
+	}
+	if n := len(wrong) + len(wrongSignals); n < 60 || len(rules) < 40 {
+		t.Errorf("%d wrong documents for %d rules", n, len(rules))
+	}
+}
+
+func TestRenamedValuesAreReplaced(t *testing.T) {
+	t.Parallel()
+	for _, old := range []string{"az.ai.inference", "az.ai.openai", "vertex_ai", "gemini", "xai"} {
+		d := right(t, chat)
+		d.set("gen_ai.provider.name", old)
+		got := check.Spans(traces(d)).AtLeast(check.Violation)
+		if len(got) != 1 || got[0].ID != check.Deprecated {
+			t.Fatalf("%s: found:\n%s", old, got)
+		}
+		d.set("gen_ai.provider.name", got[0].Message[strings.LastIndex(got[0].Message, " ")+1:])
+		for _, f := range check.Spans(traces(d)) {
+			if f.ID == check.UndefinedEnumVariant || f.ID == check.Deprecated {
+				t.Errorf("%s: what is to be used instead is %s", old, f)
+			}
+		}
 	}
 }
