@@ -81,6 +81,7 @@ var architecture = []struct {
 	{"internal/batch", nil, nil},
 	{"internal/cli", []string{"*"}, []string{anyModule}},
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
+	{"internal/otlpfile", nil, []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", jsonModule}},
 	{"internal/otlptest", nil, []string{anyModule}},
 	{"internal/watsonxtest", []string{"content", "schema", "backend", "backend/backendtest"}, nil},
 	{"internal/scoreboardgen", []string{"backend/backendtest"}, nil},
