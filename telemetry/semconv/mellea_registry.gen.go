@@ -569,6 +569,7 @@ var melleaLogFields = []LogField{
 }
 
 var deprecations = []Deprecation{
+	{Name: "exception.escaped", Signal: SignalAttribute, use: []string{}},
 	{Name: "gen_ai.completion", Signal: SignalAttribute, use: []string{"gen_ai.output.messages"}},
 	{Name: "gen_ai.openai.request.response_format", Signal: SignalAttribute, use: []string{"gen_ai.output.type"}},
 	{Name: "gen_ai.openai.request.seed", Signal: SignalAttribute, use: []string{"gen_ai.request.seed"}},
@@ -581,8 +582,19 @@ var deprecations = []Deprecation{
 	{Name: "gen_ai.usage.cache_creation.input_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.cache_write.input_tokens"}},
 	{Name: "gen_ai.usage.completion_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.output_tokens"}},
 	{Name: "gen_ai.usage.prompt_tokens", Signal: SignalAttribute, use: []string{"gen_ai.usage.input_tokens"}},
+	{Name: "net.peer.name", Signal: SignalAttribute, use: []string{"server.address"}},
+	{Name: "net.peer.port", Signal: SignalAttribute, use: []string{"server.port"}},
+	{Name: "net.protocol.name", Signal: SignalAttribute, use: []string{"network.protocol.name"}},
+	{Name: "net.protocol.version", Signal: SignalAttribute, use: []string{"network.protocol.version"}},
+	{Name: "net.transport", Signal: SignalAttribute, use: []string{"network.transport"}},
+	{Name: "rpc.jsonrpc.error_code", Signal: SignalAttribute, use: []string{"rpc.response.status_code"}},
+	{Name: "rpc.jsonrpc.error_message", Signal: SignalAttribute, use: []string{}},
+	{Name: "rpc.jsonrpc.request_id", Signal: SignalAttribute, use: []string{"jsonrpc.request.id"}},
+	{Name: "rpc.jsonrpc.version", Signal: SignalAttribute, use: []string{"jsonrpc.protocol.version"}},
 	{Name: "gen_ai.assistant.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
 	{Name: "gen_ai.choice", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.content.completion", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
+	{Name: "gen_ai.content.prompt", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
 	{Name: "gen_ai.system.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
 	{Name: "gen_ai.tool.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
 	{Name: "gen_ai.user.message", Signal: SignalEvent, use: []string{"gen_ai.client.inference.operation.details"}},
