@@ -75,6 +75,7 @@ var conditions = map[subject]decision{
 	{"first_chunk", semconv.GenAIResponseTimeToFirstChunkKey}: always,
 
 	// Log events.
+	{semconv.EventGenAIEvaluationResult, semconv.GenAIResponseIDKey}:  unknowable,
 	{semconv.EventGenAIClientOperationException, "exception.message"}: alternative("exception.type"),
 	{semconv.EventGenAIClientOperationException, "exception.type"}:    alternative("exception.message"),
 

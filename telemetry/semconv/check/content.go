@@ -24,6 +24,8 @@ type document struct {
 	defs  map[string]any           // the definitions, as JSON
 	held  map[string]schema.Schema // the definitions, to validate against
 	typed map[string]string        // the definition of parts of that type
+
+	members sync.Map // a definition and a member of it, to func() (schema.Schema, error)
 }
 
 // documents are made when they are first needed, by attribute.
@@ -178,12 +180,21 @@ func (d *document) holds(at, def string, v any) string {
 	}
 	properties, _ := dig(d.defs[def], "properties").(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		member, err := d.parse(name, properties[name])
-		if err == nil && has(members, name) && !accepts(member, members[name]) {
+		if !has(members, name) {
+			continue
+		}
+		member, err := d.member(def, name, properties[name])
+		if err == nil && !accepts(member, members[name]) {
 			return fmt.Sprintf("%s/%s is not what a %s has there: %s", at, name, def, jsonType(members[name]))
 		}
 	}
 	return at + " is not a " + def
+}
+
+// member returns the schema of a member of a definition, made when it is first needed.
+func (d *document) member(def, name string, part any) (schema.Schema, error) {
+	build, _ := d.members.LoadOrStore([2]string{def, name}, sync.OnceValues(func() (schema.Schema, error) { return d.parse(name, part) }))
+	return build.(func() (schema.Schema, error))()
 }
 
 func has(m map[string]any, name string) bool {
