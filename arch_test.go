@@ -82,6 +82,7 @@ var architecture = []struct {
 	{"internal/cli", []string{"*"}, []string{anyModule}},
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
 	{"internal/otlpfile", nil, []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", jsonModule}},
+	{"internal/otlpserve", []string{"internal/otlpfile"}, []string{anyModule}},
 	{"internal/otlptest", nil, []string{anyModule}},
 	{"internal/watsonxtest", []string{"content", "schema", "backend", "backend/backendtest"}, nil},
 	{"internal/scoreboardgen", []string{"backend/backendtest"}, nil},
