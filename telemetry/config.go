@@ -30,6 +30,7 @@ type config struct {
 	maxBytes           int
 	chunkEvery         int
 	metrics            metricsConfig
+	logs               logsConfig
 }
 
 type batchConfig struct {
@@ -87,10 +88,13 @@ func (e *environment) first(names ...string) (value, name string, ok bool) {
 }
 
 // boolean returns a switch. What is not one is a warning and counts as not set.
-func (e *environment) boolean(name string) (on, ok bool) {
+func (e *environment) boolean(name string) (on, ok bool) { return e.flag(name, false) }
+
+// flag is boolean for a switch with a default.
+func (e *environment) flag(name string, standard bool) (on, ok bool) {
 	v, ok := e.get(name)
 	if !ok {
-		return false, false
+		return standard, false
 	}
 	switch strings.ToLower(v) {
 	case "1", "true", "yes", "on":
@@ -98,9 +102,9 @@ func (e *environment) boolean(name string) (on, ok bool) {
 	case "0", "false", "no", "off":
 		return false, true
 	}
-	e.warnf("%s must be one of true, false, yes, no, on, off, 1, 0: the default, false, is used", name)
-	e.unusable(name, false)
-	return false, false
+	e.warnf("%s must be one of true, false, yes, no, on, off, 1, 0: the default, %t, is used", name, standard)
+	e.unusable(name, standard)
+	return standard, false
 }
 
 func (e *environment) number(name string, standard, least int) int {
@@ -139,15 +143,16 @@ func resolve(o options) (config, *environment) {
 	e := &environment{lookup: o.lookup, decided: map[string]decision{}}
 	var c config
 	c.resolveSwitches(o, e)
-	c.resolveContent(o, e)
+	events := c.resolveContent(o, e)
 	c.resolveChunks(o, e)
 	c.resolvePropagation(e)
 	if c.sdk {
 		c.sampler = sampler(e)
-		c.batch = batching(e)
+		c.batch = batching(e, "OTEL_BSP_", sdktrace.DefaultScheduleDelay)
 		c.resource = resourceAttributes(e)
 	}
 	c.metrics = resolveMetrics(o, e)
+	c.logs = resolveLogs(o, e, events)
 	e.checkNames(o.environ)
 	return c, e
 }
@@ -199,9 +204,11 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	}
 }
 
-func (c *config) resolveContent(o options, e *environment) {
+// resolveContent also returns whether OpenTelemetry's variable asks for content on events.
+func (c *config) resolveContent(o options, e *environment) (events bool) {
 	own, given := e.renamed("MELLEA_TRACES_CONTENT", "MELLEA_TRACE_CONTENT")
-	if mode := contentMode(e); !given && mode {
+	spans, events := contentMode(e)
+	if !given && spans {
 		own = true
 		e.decided["MELLEA_TRACES_CONTENT"] = decision{FromEnvironment, "true", "by " + genAIContent}
 	}
@@ -218,25 +225,30 @@ func (c *config) resolveContent(o options, e *environment) {
 		}
 		e.decide("MELLEA_TRACES_CONTENT_MAX_BYTES", FromOption, c.maxBytes)
 	}
+	return events
 }
 
 const genAIContent = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
-// contentMode reports whether OpenTelemetry's variable asks for content on spans.
-func contentMode(e *environment) bool {
+// contentMode reports whether OpenTelemetry's variable asks for content on spans, and on events.
+func contentMode(e *environment) (spans, events bool) {
 	v, ok := e.get(genAIContent)
 	if !ok {
-		return false
+		return false, false
 	}
 	switch strings.ToUpper(v) {
-	case "SPAN_ONLY", "SPAN_AND_EVENT", "TRUE":
-		return true
-	case "NO_CONTENT", "EVENT_ONLY", "FALSE":
-		return false
+	case "SPAN_ONLY":
+		return true, false
+	case "EVENT_ONLY":
+		return false, true
+	case "SPAN_AND_EVENT", "TRUE":
+		return true, true
+	case "NO_CONTENT", "FALSE":
+		return false, false
 	}
 	e.warnf("%s must be one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT: the default, NO_CONTENT, is used", genAIContent)
 	e.unusable(genAIContent, "NO_CONTENT")
-	return false
+	return false, false
 }
 
 func (c *config) resolveChunks(o options, e *environment) {
@@ -280,15 +292,16 @@ func (c *config) resolvePropagation(e *environment) {
 	}
 }
 
-func batching(e *environment) batchConfig {
+// batching reads the variables of a batch processor. delay is the default between two exports, in milliseconds.
+func batching(e *environment, prefix string, delay int) batchConfig {
 	millis := func(name string, standard int) time.Duration {
-		return time.Duration(e.number(name, standard, 0)) * time.Millisecond
+		return time.Duration(e.number(prefix+name, standard, 0)) * time.Millisecond
 	}
 	b := batchConfig{
-		delay:   millis("OTEL_BSP_SCHEDULE_DELAY", sdktrace.DefaultScheduleDelay),
-		timeout: millis("OTEL_BSP_EXPORT_TIMEOUT", sdktrace.DefaultExportTimeout),
-		queue:   e.number("OTEL_BSP_MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize, 1),
-		batch:   e.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize, 1),
+		delay:   millis("SCHEDULE_DELAY", delay),
+		timeout: millis("EXPORT_TIMEOUT", sdktrace.DefaultExportTimeout),
+		queue:   e.number(prefix+"MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize, 1),
+		batch:   e.number(prefix+"MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize, 1),
 	}
 	b.batch = min(b.batch, b.queue)
 	return b

@@ -38,6 +38,8 @@ type Effective struct {
 	Endpoint, Protocol string
 	// MetricsEndpoint and MetricsProtocol are the same for metrics.
 	MetricsEndpoint, MetricsProtocol string
+	// LogsEndpoint and LogsProtocol are the same for logs.
+	LogsEndpoint, LogsProtocol string
 	// Warnings are what Setup would warn of.
 	Warnings []string
 }
@@ -58,6 +60,9 @@ func Inspect(lookup func(name string) (string, bool), environ []string, opts ...
 	if m := c.metrics.otlp; m != nil {
 		out.MetricsEndpoint, out.MetricsProtocol = safeURL(m.endpoint.String()), m.protocol
 	}
+	if l := c.logs.otlp; l != nil {
+		out.LogsEndpoint, out.LogsProtocol = safeURL(l.endpoint.String()), l.protocol
+	}
 	out.Warnings = slices.Clone(e.warnings)
 	return out
 }
@@ -75,8 +80,6 @@ func setting(v variable, e *environment) Setting {
 	case s.Note != "":
 	case v.replacement != "":
 		s.Note = "deprecated: use " + v.replacement
-	case v.pillar == pillarLogs:
-		s.Note = "known, but this version has no " + v.pillar
 	}
 	return s
 }

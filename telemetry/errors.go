@@ -208,8 +208,11 @@ func ErrorType(err error) string {
 	if _, ok := errors.AsType[*tool.PanicError](err); ok {
 		return backend.CodePanic
 	}
-	return reflect.TypeOf(meaningful(err)).String()
+	return goType(err)
 }
+
+// goType returns the name of the Go type that err is.
+func goType(err error) string { return reflect.TypeOf(meaningful(err)).String() }
 
 // meaningful unwraps what fmt.Errorf and errors.Join made. Of several joined errors the first counts.
 func meaningful(err error) error {

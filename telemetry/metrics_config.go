@@ -90,8 +90,7 @@ func naming(e *environment) Naming {
 }
 
 func (c *metricsConfig) resolvePricing(o options, e *environment) {
-	on, given := e.boolean("MELLEA_PRICING_ENABLED")
-	c.pricing = on || !given
+	c.pricing, _ = e.flag("MELLEA_PRICING_ENABLED", true)
 	c.prices, _ = e.get("MELLEA_PRICING_FILE")
 	if o.prices != nil {
 		c.pricing = true

@@ -2,13 +2,16 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	otellog "go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -43,6 +46,18 @@ type options struct {
 	registerer     prometheus.Registerer
 	naming         Naming
 	prices         *Pricing
+
+	logs           *bool
+	loggerProvider otellog.LoggerProvider
+	logExporters   []sdklog.Exporter
+	logsConsole    io.Writer
+	logsJSON       *bool
+	logFile        *fileConfig
+	webhook        string
+	webhookTLS     *tls.Config
+	logLevel       slog.Leveler
+	packageLevels  []levelRule
+	eventContent   *bool
 }
 
 func newOptions(opts []Option) options {

@@ -33,6 +33,7 @@ type signal struct {
 var (
 	signalTraces  = signal{"TRACES", "v1/traces", "spans"}
 	signalMetrics = signal{"METRICS", "v1/metrics", "metrics"}
+	signalLogs    = signal{"LOGS", "v1/logs", "logs"}
 )
 
 // names returns the exporter's variables for a setting, that of the signal first.

@@ -38,6 +38,7 @@ type Telemetry struct {
 	console   *TreePrinter
 	restore   func() // undoes WithGlobal
 	metrics   metricsPillar
+	logs      logsPillar
 
 	once     sync.Once
 	shutdown error
@@ -58,6 +59,9 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 	if slices.Contains(o.exporters, nil) {
 		return nil, errors.New("telemetry: WithSpanExporter was given no exporter")
 	}
+	if err := checkLogs(o); err != nil {
+		return nil, err
+	}
 	c, env := resolve(o)
 	w := &warner{logger: o.logger}
 	for _, text := range env.warnings {
@@ -66,6 +70,9 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 	t := &Telemetry{hashKey: o.hashKey}
 	t.startTraces(ctx, c, o, w)
 	if err := t.startMetrics(ctx, c.metrics, o, w); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	if err := t.startLogs(ctx, c, o, w); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	if o.global {
@@ -189,9 +196,12 @@ func (p immediate) Shutdown(ctx context.Context) error { return p.e.Shutdown(ctx
 func (immediate) ForceFlush(context.Context) error     { return nil }
 
 func (t *Telemetry) makeGlobal() {
-	restoreMeters := t.metrics.makeGlobal()
+	restoreMeters, restoreLogs := t.metrics.makeGlobal(), t.logs.makeGlobal()
+	t.restore = func() {
+		restoreMeters()
+		restoreLogs()
+	}
 	if t.provider == nil {
-		t.restore = restoreMeters
 		return
 	}
 	provider, propagator := otel.GetTracerProvider(), otel.GetTextMapPropagator()
@@ -199,6 +209,7 @@ func (t *Telemetry) makeGlobal() {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
 	t.restore = func() {
 		restoreMeters()
+		restoreLogs()
 		if otel.GetTracerProvider() == t.provider {
 			otel.SetTracerProvider(provider)
 			otel.SetTextMapPropagator(propagator)
@@ -211,7 +222,7 @@ func (t *Telemetry) Bindings() []hook.Binding {
 	if t == nil {
 		return nil
 	}
-	return slices.Concat(t.bindings, t.metrics.bindings)
+	return slices.Concat(t.bindings, t.metrics.bindings, t.logs.bindings)
 }
 
 // TracerProvider returns the provider spans are made by, for a program's own spans; nil when traces are off.
@@ -234,42 +245,54 @@ func (t *Telemetry) DroppedSpans() int64 {
 	return n
 }
 
-// ExportError says that spans were lost while they were flushed.
-type ExportError struct{ Spans int64 }
+// ExportError says that spans, or log lines and events, were lost while they were flushed.
+type ExportError struct{ Spans, Logs int64 }
 
 func (e *ExportError) Error() string {
-	return fmt.Sprintf("telemetry: %d spans were not exported: see the warning in the log", e.Spans)
+	lost := fmt.Sprintf("%d spans", e.Spans)
+	switch {
+	case e.Spans == 0:
+		lost = fmt.Sprintf("%d log records", e.Logs)
+	case e.Logs > 0:
+		lost += fmt.Sprintf(" and %d log records", e.Logs)
+	}
+	return "telemetry: " + lost + " were not exported: see the warning in the log"
 }
 
-// ForceFlush exports what has ended and what has been recorded, within ctx: give it a deadline, as a collector that does
-// not answer is asked again for up to 15 s. It returns an *[ExportError] when spans were lost on the way.
+// ForceFlush exports what has ended, what has been recorded and what has been logged, within ctx: give it a deadline, as a
+// collector that does not answer is asked again for up to 15 s. It returns an *[ExportError] when something was lost on
+// the way.
 func (t *Telemetry) ForceFlush(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
-	return errors.Join(t.flushSpans(ctx), t.metrics.flush(ctx))
+	lost := t.losses()
+	return errors.Join(t.flushSpans(ctx), t.metrics.flush(ctx), t.logs.flush(ctx), lost())
 }
 
 func (t *Telemetry) flushSpans(ctx context.Context) error {
-	before := t.DroppedSpans()
-	var err error
 	if f, ok := t.provider.(interface{ ForceFlush(context.Context) error }); ok {
-		err = f.ForceFlush(ctx)
-	}
-	return errors.Join(err, lostSince(before, t.DroppedSpans()))
-}
-
-func lostSince(before, after int64) error {
-	if after > before {
-		return &ExportError{Spans: after - before}
+		return f.ForceFlush(ctx)
 	}
 	return nil
+}
+
+// losses returns a function that returns an *[ExportError] for what has been lost since, nil for nothing.
+func (t *Telemetry) losses() func() error {
+	spans, logs := t.DroppedSpans(), t.DroppedLogs()
+	return func() error {
+		e := &ExportError{Spans: t.DroppedSpans() - spans, Logs: t.DroppedLogs() - logs}
+		if e.Spans == 0 && e.Logs == 0 {
+			return nil
+		}
+		return e
+	}
 }
 
 // Shutdown exports what has ended and what has been recorded, and stops, within ctx, or [ShutdownTimeout] when it has no
 // deadline. What comes later is not recorded. Further calls return the result of the first. Setup may be called again after it.
 //
-// An error says that spans were lost; nothing has to be done about it.
+// An error says that something was lost; nothing has to be done about it.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -287,17 +310,19 @@ func (t *Telemetry) stop(ctx context.Context) error {
 	if t.restore != nil {
 		t.restore()
 	}
-	if t.sdk == nil {
-		return errors.Join(t.flushSpans(ctx), t.metrics.shutdown(ctx))
+	// All at the same time: a collector that does not answer is not to cost the one what the other waited.
+	lost := t.losses()
+	var all sync.WaitGroup
+	var spans, metrics, logs error
+	all.Go(func() { metrics = t.metrics.shutdown(ctx) })
+	all.Go(func() { logs = t.logs.shutdown(ctx) })
+	if t.sdk != nil {
+		spans = t.stopProcessors(ctx)
+	} else {
+		spans = t.flushSpans(ctx)
 	}
-	// Spans and metrics at the same time: a collector that does not answer is not to cost the one what the other waited.
-	var metrics sync.WaitGroup
-	var metricsErr error
-	metrics.Go(func() { metricsErr = t.metrics.shutdown(ctx) })
-	before := t.DroppedSpans()
-	err := t.stopProcessors(ctx)
-	metrics.Wait()
-	return errors.Join(err, lostSince(before, t.DroppedSpans()), metricsErr)
+	all.Wait()
+	return errors.Join(spans, lost(), metrics, logs)
 }
 
 // stopProcessors shuts the provider down. The provider gives up at the first processor that its context does not last

@@ -114,15 +114,7 @@ func (o *operation) generated(out hookpoint.GenerationOutcome) {
 // request adds what was asked for: the parameters as sent, or as asked for when nothing was sent.
 func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationStart, g *backend.Generation) []attribute.KeyValue {
 	a = o.asked(a, semconv.GenAIOperationNameChat, &pre.Info, pre.Model(), g)
-	if pre.Conversation != "" {
-		a = append(a, semconv.GenAIConversationIDKey.String(pre.Conversation))
-	}
-	if pre.Prompt.Name != "" {
-		a = append(a, semconv.GenAIPromptNameKey.String(pre.Prompt.Name))
-		if pre.Prompt.Version != "" {
-			a = append(a, semconv.GenAIPromptVersionKey.String(pre.Prompt.Version))
-		}
-	}
+	a = conversed(a, pre.Conversation, pre.Prompt)
 	sent := sentOptions(g, pre.Options)
 	if g.Streaming || sent.Stream() {
 		a = append(a, semconv.GenAIRequestStreamKey.Bool(true))
@@ -137,6 +129,20 @@ func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationSta
 	a = retries(append(a, semconv.MelleaRequestContextSizeKey.Int(pre.ContextSize)), g)
 	if pre.Iteration > 0 {
 		a = append(a, semconv.MelleaSamplingIterationKey.Int(pre.Iteration))
+	}
+	return a
+}
+
+// conversed adds what the program calls the conversation and the prompt.
+func conversed(a []attribute.KeyValue, conversation string, prompt hookpoint.Prompt) []attribute.KeyValue {
+	if conversation != "" {
+		a = append(a, semconv.GenAIConversationIDKey.String(conversation))
+	}
+	if prompt.Name != "" {
+		a = append(a, semconv.GenAIPromptNameKey.String(prompt.Name))
+		if prompt.Version != "" {
+			a = append(a, semconv.GenAIPromptVersionKey.String(prompt.Version))
+		}
 	}
 	return a
 }
@@ -239,14 +245,19 @@ func openAI(a []attribute.KeyValue, g *backend.Generation) []attribute.KeyValue 
 }
 
 func response(a []attribute.KeyValue, g *backend.Generation, ending hook.Ending) []attribute.KeyValue {
+	if g.RequestID != "" {
+		a = append(a, semconv.MelleaResponseRequestIDKey.String(g.RequestID))
+	}
+	return responded(a, g, ending)
+}
+
+// responded is the part of response that the conventions have.
+func responded(a []attribute.KeyValue, g *backend.Generation, ending hook.Ending) []attribute.KeyValue {
 	if g.ResponseID != "" {
 		a = append(a, semconv.GenAIResponseIDKey.String(g.ResponseID))
 	}
 	if g.ResponseModel != "" {
 		a = append(a, semconv.GenAIResponseModelKey.String(g.ResponseModel))
-	}
-	if g.RequestID != "" {
-		a = append(a, semconv.MelleaResponseRequestIDKey.String(g.RequestID))
 	}
 	switch n := g.FinishReasons.Len(); {
 	case n == 1:
@@ -288,10 +299,17 @@ func usage(a []attribute.KeyValue, u content.Usage) []attribute.KeyValue {
 	if !u.Reported() {
 		return a
 	}
+	return tokens(append(a, semconv.MelleaUsageTotalTokensKey.Int(u.Total())), u)
+}
+
+// tokens is the part of usage that the conventions have.
+func tokens(a []attribute.KeyValue, u content.Usage) []attribute.KeyValue {
+	if !u.Reported() {
+		return a
+	}
 	a = append(a,
 		semconv.GenAIUsageInputTokensKey.Int(u.InputTokens),
-		semconv.GenAIUsageOutputTokensKey.Int(u.OutputTokens),
-		semconv.MelleaUsageTotalTokensKey.Int(u.Total()))
+		semconv.GenAIUsageOutputTokensKey.Int(u.OutputTokens))
 	some := func(key attribute.Key, n int) {
 		if n > 0 {
 			a = append(a, key.Int(n))

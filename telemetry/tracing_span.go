@@ -282,13 +282,18 @@ func (t *tracer) scratch() *scratch {
 	if !t.reuse {
 		return &scratch{}
 	}
-	return scratches.Get().(*scratch)
+	return newScratch()
 }
 
 func (t *tracer) release(s *scratch) {
-	if !t.reuse {
-		return
+	if t.reuse {
+		s.release()
 	}
+}
+
+func newScratch() *scratch { return scratches.Get().(*scratch) }
+
+func (s *scratch) release() {
 	clear(s.attrs)
 	clear(s.start)
 	clear(s.end)

@@ -14,6 +14,8 @@ const (
 	ScopeMCP = "mellea.mcp"
 	// Every metric.
 	ScopeMetrics = "mellea.metrics"
+	// What the program logs through the log handler.
+	ScopeLogs = "mellea.logs"
 )
 
 // Names of spans. Where {…} stands, a space and a value follow the name.
