@@ -38,6 +38,9 @@ func committed() *registry {
 		}
 		out := event{name: e.Name, brief: e.Brief, log: true, severity: e.Severity}
 		for u := range e.Attributes() {
+			if own(u.Name) {
+				continue // mellea.yaml adds it
+			}
 			out.uses = append(out.uses, use{name: u.Name, level: u.Level.String(), condition: u.Condition})
 		}
 		reg.events = append(reg.events, out)

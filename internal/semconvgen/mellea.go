@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -59,6 +60,10 @@ type yamlRegistry struct {
 		Example    any       `yaml:"example"`
 		Attributes []yamlUse `yaml:"attributes"`
 	} `yaml:"metrics"`
+	LogEvents []struct {
+		Name       string    `yaml:"name"`
+		Attributes []yamlUse `yaml:"attributes"`
+	} `yaml:"log_events"`
 	Logs  []logField `yaml:"logs"`
 	Emits struct {
 		Events  []string `yaml:"events"`
@@ -119,6 +124,9 @@ func parseMellea(data []byte, upstream *registry) (*registry, error) {
 	for _, e := range in.Events {
 		reg.events = append(reg.events, event{name: e.Name, brief: e.Brief, when: e.When, uses: toUses(e.Attributes)})
 	}
+	for _, e := range in.LogEvents {
+		reg.extended = append(reg.extended, event{name: e.Name, uses: toUses(e.Attributes)})
+	}
 	for _, m := range in.Metrics {
 		example := ""
 		if m.Example != nil {
@@ -171,6 +179,12 @@ func (r *registry) checkRefs(upstream *registry) error {
 	for _, e := range r.events {
 		events[e.name] = true
 		checkUses("event "+e.name, e.uses)
+	}
+	for _, e := range r.extended {
+		checkUses("log event "+e.name, e.uses)
+		if !slices.Contains(r.emitsEvents, e.name) {
+			fail("log event %s: is not among those that are emitted", e.name)
+		}
 	}
 	scopes := map[string]bool{}
 	for _, s := range r.scopes {

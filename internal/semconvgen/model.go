@@ -16,6 +16,7 @@ type registry struct {
 	content    []string // names of upstream attributes that hold content
 
 	emitsEvents, emitsMetrics []string // names in the upstream registry
+	extended                  []event  // upstream log events, with what this module adds to them
 }
 
 type scope struct{ Const, Name, Brief string }

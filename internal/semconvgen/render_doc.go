@@ -122,6 +122,11 @@ func (p *page) events() {
 		if e.severity != 0 {
 			p.printf("Severity %d.\n\n", e.severity)
 		}
+		for _, more := range p.own.extended {
+			if more.name == e.name {
+				e.uses = append(slices.Clone(more.uses), e.uses...)
+			}
+		}
 		p.uses(e.uses)
 	}
 }

@@ -73,6 +73,13 @@ func renderMellea(r *registry) (map[string][]byte, error) {
 
 	data := newFile(clause)
 	data.registry("mellea", r)
+	data.printf("// melleaLogEvents are what this module adds to log events of the GenAI registry.\nvar melleaLogEvents = []Event{\n")
+	for _, e := range r.extended {
+		data.printf("{\nName: %q,\n", e.name)
+		data.uses(e.uses)
+		data.printf("},\n")
+	}
+	data.printf("}\n\n")
 	data.printf("var melleaLogFields = []LogField{\n")
 	for _, l := range r.logFields {
 		data.printf("{Name: %q, Brief: %q, When: %q, Example: %q},\n", l.Name, l.Brief, l.When, l.Example)

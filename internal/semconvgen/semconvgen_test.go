@@ -121,7 +121,7 @@ func TestEveryNameHasItsConstant(t *testing.T) {
 	for l := range semconv.LogFields() {
 		add("LogKey"+goName(l.Name), l.Name)
 	}
-	for _, s := range []string{"Application", "Backend", "MCP", "Metrics"} {
+	for _, s := range []string{"Application", "Backend", "MCP", "Metrics", "Logs"} {
 		add("Scope"+s, "mellea."+strings.ToLower(s))
 	}
 	if diff := cmp.Diff(want, constants(t)); diff != "" {

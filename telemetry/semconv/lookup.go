@@ -38,6 +38,11 @@ var lookup = sync.OnceValue(func() *index {
 			ix.events[list[i].Name] = &list[i]
 		}
 	}
+	for _, more := range melleaLogEvents {
+		e := *ix.events[more.Name]
+		e.uses = slices.Concat(more.uses, e.uses)
+		ix.events[e.Name] = &e
+	}
 	for _, list := range [][]Metric{genaiMetrics, melleaMetrics} {
 		for i := range list {
 			ix.metrics[list[i].Name] = &list[i]
@@ -137,9 +142,17 @@ func Spans() iter.Seq[Span] { return both(genaiSpans, melleaSpans) }
 // LookupEvent returns the event of that name.
 func LookupEvent(name string) (Event, bool) { return get(lookup().events, name) }
 
-// Events yields every event: the log events of the GenAI registry, then this
-// module's own.
-func Events() iter.Seq[Event] { return both(genaiEvents, melleaEvents) }
+// Events yields every event: the log events of the GenAI registry, with what
+// this module adds to them, then this module's own.
+func Events() iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		for e := range both(genaiEvents, melleaEvents) {
+			if whole, _ := LookupEvent(e.Name); !yield(whole) {
+				return
+			}
+		}
+	}
+}
 
 // LookupMetric returns the metric of that name.
 func LookupMetric(name string) (Metric, bool) { return get(lookup().metrics, name) }

@@ -892,7 +892,7 @@ const (
 	LogKeySpanID = "span_id"
 	// The session's id.
 	LogKeySessionID = "session_id"
-	// The id of the call to the model.
+	// The id of the call to the model, 32 hex digits that the library makes up.
 	LogKeyRequestID = "request_id"
 	// The model called.
 	LogKeyModel = "model"

@@ -559,12 +559,33 @@ var melleaMetrics = []Metric{
 	},
 }
 
+// melleaLogEvents are what this module adds to log events of the GenAI registry.
+var melleaLogEvents = []Event{
+	{
+		Name: "gen_ai.client.inference.operation.details",
+		uses: []use{
+			{name: "mellea.outcome", level: ConditionallyRequired, condition: "If the ending is not ok."},
+			{name: "mellea.error.category", level: ConditionallyRequired, condition: "If the ending is not ok."},
+			{name: "mellea.rejection.point", level: ConditionallyRequired, condition: "If the ending is rejected."},
+			{name: "mellea.rejection.plugin", level: ConditionallyRequired, condition: "If the ending is rejected and the binding belongs to a named plugin."},
+			{name: "mellea.rejection.code", level: ConditionallyRequired, condition: "If the ending is rejected and the plugin gave a code."},
+			{name: "mellea.content.truncated", level: ConditionallyRequired, condition: "If captured content was shortened."},
+		},
+	},
+	{
+		Name: "gen_ai.evaluation.result",
+		uses: []use{
+			{name: "mellea.content.truncated", level: ConditionallyRequired, condition: "If captured content was shortened."},
+		},
+	},
+}
+
 var melleaLogFields = []LogField{
 	{Name: "trace_id", Brief: "The current span's trace id, 32 hex digits.", When: "A valid span is current.", Example: "4bf92f3577b34da6a3ce929d0e0e4736"},
 	{Name: "span_id", Brief: "The current span's id, 16 hex digits.", When: "A valid span is current.", Example: "00f067aa0ba902b7"},
 	{Name: "session_id", Brief: "The session's id.", When: "Inside a session.", Example: "0b9c1e52-6a1f-4c5e-9d3b-0f2a7c6d8e10"},
-	{Name: "request_id", Brief: "The id of the call to the model.", When: "Inside a call to a model.", Example: "7d1c0f6e5a"},
-	{Name: "model", Brief: "The model called.", When: "Inside a call to a model.", Example: "smollm2:135m"},
+	{Name: "request_id", Brief: "The id of the call to the model, 32 hex digits that the library makes up.", When: "Inside a call to a model, and in a tool that it asked for.", Example: "7d1c0f6e5a4b39281706f5e4d3c2b1a0"},
+	{Name: "model", Brief: "The model called.", When: "Inside a call to a model, and in a tool that it asked for.", Example: "smollm2:135m"},
 	{Name: "sampling_iteration", Brief: "The attempt, counted from 1.", When: "Inside a sampling loop.", Example: "2"},
 }
 
