@@ -92,7 +92,7 @@ func exportError(err error) string {
 		}
 		return "HTTP status " + status[1]
 	}
-	for _, known := range []error{context.DeadlineExceeded, context.Canceled, errExporterPanicked} {
+	for _, known := range []error{context.DeadlineExceeded, context.Canceled, errExporterPanicked, errNoAnswer} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -255,8 +255,10 @@ func (p *logsPillar) shutdown(ctx context.Context) error {
 		}
 	}
 	all.Wait()
+	if p.sdk != nil || p.webhook != nil {
+		err = errors.Join(err, ctx.Err())
+	}
 	if p.sdk != nil {
-		err = ctx.Err()
 		_ = p.sdk.Shutdown(context.WithoutCancel(ctx)) // its processors have stopped
 	}
 	if p.file != nil {

@@ -171,8 +171,12 @@ func (h *webhook) request(ctx context.Context, body []byte) error {
 		req.SetBasicAuth(h.user.Username(), password)
 	}
 	resp, err := h.transport.RoundTrip(req)
-	if err != nil {
+	switch {
+	case err == nil:
+	case isNetwork(err), isTLS(err), ctx.Err() != nil:
 		return err
+	default:
+		return errNoAnswer // the error may quote what came instead
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // the connection is used again
 	_ = resp.Body.Close()
@@ -181,6 +185,8 @@ func (h *webhook) request(ctx context.Context, body []byte) error {
 	}
 	return nil
 }
+
+var errNoAnswer = errors.New("what answers does not speak HTTP")
 
 // flush sends what waits, within ctx.
 func (h *webhook) flush(ctx context.Context) error {
