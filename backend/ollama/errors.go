@@ -166,6 +166,12 @@ func notPulled(err error) error {
 		e.Code, e.Remedy = codeNoModel, "the registry has no such model: look for it at https://ollama.com/library"
 	case has("invalid model name"):
 		e.Code, e.Remedy = backend.CodeConfiguration, "that is not a model's name: it looks like llama3.2 or llama3.2:1b"
+	case has("insecure protocol"), has("HTTP response to HTTPS client"):
+		e.Code, e.Remedy = backend.CodeConfiguration, "the registry speaks no TLS: if you trust the network, pull with ollama.AllowInsecure (--insecure)"
+	case has("digest mismatch"):
+		e.Remedy = "what arrived is not the file that the registry announced: pull again, it is fetched anew"
+	case has("max retries exceeded"), has("EOF"), has("connection reset"):
+		e.Code, e.Remedy = backend.CodeUnreachable, "the connection between the server and the registry broke: pull again, it goes on where it was"
 	case has("no such host"), has("connection refused"), has("dial tcp"), has("i/o timeout"):
 		e.Code, e.Remedy = backend.CodeUnreachable, "the server cannot reach the registry: check its network, and HTTPS_PROXY where it runs"
 	case has("newer version of Ollama"), has("requires a newer version"):

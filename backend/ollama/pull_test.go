@@ -21,10 +21,16 @@ const wait = "wait"
 // pulling returns a backend whose server answers /api/pull with lines.
 func pulling(t *testing.T, status int, lines ...string) *ollama.Backend {
 	t.Helper()
+	return pullingAs(t, `{"model":"llama3.2:1b"}`, status, lines...)
+}
+
+// pullingAs does so and wants the request.
+func pullingAs(t *testing.T, request string, status int, lines ...string) *ollama.Backend {
+	t.Helper()
 	transport := &http.Transport{}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Method != http.MethodPost || r.URL.Path != "/api/pull" || string(body) != `{"model":"llama3.2:1b"}` {
+		if r.Method != http.MethodPost || r.URL.Path != "/api/pull" || string(body) != request {
 			t.Errorf("got %s %s %s, want the model to be pulled", r.Method, r.URL.Path, body)
 		}
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -63,6 +69,17 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// A registry without TLS is asked only when the program allows it.
+func TestPullInsecure(t *testing.T) {
+	t.Parallel()
+	b := pullingAs(t, `{"model":"registry.lan:5000/team/model","insecure":true}`, 200, `{"status":"success"}`)
+	for p, err := range b.Pull(t.Context(), "registry.lan:5000/team/model", ollama.AllowInsecure()) {
+		if err != nil || !p.Done() {
+			t.Errorf("progress = %+v, %v, want success", p, err)
+		}
+	}
+}
+
 func TestPullFailures(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -75,6 +92,10 @@ func TestPullFailures(t *testing.T) {
 		"no network":               {200, []string{`{"error":"pull model manifest: Get \"https://registry.ollama.ai/v2/\": dial tcp: lookup registry.ollama.ai: no such host"}`}, backend.Error{Code: backend.CodeUnreachable}, "cannot reach the registry"},
 		"a name that is none":      {400, []string{`{"error":"invalid model name"}`}, backend.Error{Status: 400, Code: backend.CodeConfiguration}, "llama3.2:1b"},
 		"a server that is too old": {200, []string{`{"error":"pull model manifest: 412: The model you are attempting to pull requires a newer version of Ollama."}`}, backend.Error{Code: "stream_error"}, "up to date"},
+		"a registry without TLS":   {200, []string{`{"error":"pull model manifest: Get \"https://127.0.0.1:1/v2/\": http: server gave HTTP response to HTTPS client"}`}, backend.Error{Code: backend.CodeConfiguration}, "AllowInsecure"},
+		"a name without TLS":       {200, []string{`{"error":"insecure protocol http"}`}, backend.Error{Code: backend.CodeConfiguration}, "AllowInsecure"},
+		"a file that differs":      {200, []string{`{"error":"digest mismatch, file must be downloaded again: want sha256:a, got sha256:b"}`}, backend.Error{Code: "stream_error"}, "pull again"},
+		"a registry that goes":     {200, []string{`{"error":"max retries exceeded: unexpected EOF"}`}, backend.Error{Code: backend.CodeUnreachable}, "goes on where it was"},
 		"cut off":                  {200, []string{`{"status":"pulling manifest"}`}, backend.Error{Code: backend.CodeInvalidResponse}, "ended before"},
 		"not Ollama":               {200, []string{`{"hello":1}`}, backend.Error{Code: backend.CodeInvalidResponse}, "is it Ollama?"},
 		"not JSON":                 {200, []string{`hello`}, backend.Error{Code: backend.CodeInvalidResponse}, "is it Ollama?"},

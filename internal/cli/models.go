@@ -146,21 +146,30 @@ func bytesText(n int64) string {
 }
 
 func (a *app) pullCommand() *cobra.Command {
-	var s server
+	var (
+		s        server
+		insecure bool
+	)
 	cmd := &cobra.Command{
 		Use:   "pull NAME",
 		Short: "Install a model on an Ollama server, or bring it up to date",
 		Long: `Pull has an Ollama server fetch a model from its registry. Cut off, it goes on where it was when it is
-called again.`,
+called again. A registry of your own is the beginning of the name.`,
 		Example: `  mellea models pull llama3.2
-  mellea models pull smollm2:135m --base-url http://gpu:11434`,
+  mellea models pull smollm2:135m --base-url http://gpu:11434
+  mellea models pull registry.lan:5000/team/model --insecure`,
 		Args:        oneModel,
 		Annotations: map[string]string{traced: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.pull(cmd.Context(), a.ollama(s), args[0])
+			var opts []ollama.PullOption
+			if insecure {
+				opts = append(opts, ollama.AllowInsecure())
+			}
+			return a.pull(cmd.Context(), a.ollama(s), args[0], opts)
 		},
 	}
 	cmd.Flags().StringVar(&s.baseURL, "base-url", "", "`URL` of the Ollama server; $OLLAMA_HOST")
+	cmd.Flags().BoolVar(&insecure, "insecure", false, "ask the registry without TLS: whoever is in between can read and change what comes")
 	return cmd
 }
 
@@ -172,10 +181,10 @@ func oneModel(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func (a *app) pull(ctx context.Context, b *ollama.Backend, name string) error {
+func (a *app) pull(ctx context.Context, b *ollama.Backend, name string, opts []ollama.PullOption) error {
 	show := &pullView{out: a.Stderr, style: a.style(a.Stderr)}
 	defer show.clear()
-	for p, err := range b.Pull(ctx, name) {
+	for p, err := range b.Pull(ctx, name, opts...) {
 		if err != nil {
 			return err
 		}

@@ -27,9 +27,12 @@ func newShelf(t *testing.T) *httptest.Server {
 		fmt.Fprint(w, `{"object":"list","data":[{"id":"gpt","object":"model","created":1700000000,"owned_by":"someone"}]}`)
 	})
 	mux.HandleFunc("POST /api/pull", func(w http.ResponseWriter, r *http.Request) {
-		var q struct{ Model string }
+		var q struct {
+			Model    string
+			Insecure bool
+		}
 		_ = json.NewDecoder(r.Body).Decode(&q)
-		if q.Model != "tiny" {
+		if q.Model != "tiny" && !(q.Insecure && q.Model == "registry.lan:5000/team/tiny") {
 			fmt.Fprintln(w, `{"error":"pull model manifest: file does not exist"}`)
 			return
 		}
@@ -113,6 +116,13 @@ func TestModelsPull(t *testing.T) {
 	got = process{stderr: true}.run(t, "models", "pull", "tiny", "--base-url", s.URL)
 	if got.code != 0 || !strings.Contains(got.stderr, "500 B of 1.0 kB") || !strings.HasSuffix(got.stderr, "\r\x1b[Kmellea: tiny is installed\n") {
 		t.Errorf("exit %d, stderr %q", got.code, got.stderr)
+	}
+	own := []string{"models", "pull", "registry.lan:5000/team/tiny", "--base-url", s.URL}
+	if got := (process{}).run(t, own...); got.code != 3 {
+		t.Errorf("exit %d, want 3: nothing allowed to do without TLS", got.code)
+	}
+	if got := (process{}).run(t, append(own, "--insecure")...); got.code != 0 {
+		t.Errorf("with --insecure exit %d: %s", got.code, got.stderr)
 	}
 	got = process{}.run(t, "models", "pull", "huge", "--base-url", s.URL)
 	if got.code != 3 || !strings.Contains(got.stderr, "no such model") {
