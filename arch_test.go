@@ -88,6 +88,7 @@ var architecture = []struct {
 	{"internal/scoreboardgen", []string{"backend/backendtest"}, nil},
 	{"internal/semconvgen", []string{"telemetry/semconv"}, []string{anyModule}},
 	{"cmd/*", []string{"*"}, []string{anyModule}},
+	{"examples/recorded/recordedtest", []string{"*"}, []string{anyModule}},
 	{"examples/*", []string{"*"}, []string{anyModule}},
 	{"bench", []string{"*"}, []string{anyModule}},
 	{"integration", []string{"*"}, []string{anyModule}},

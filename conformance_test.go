@@ -1,6 +1,8 @@
 package mellea_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -150,4 +152,21 @@ func outcome(s *otlp.Span) string {
 		}
 	}
 	return "ok"
+}
+
+// Every example has a test that holds its telemetry against the conventions, but for the one that has a provider of its
+// own.
+func TestExamplesAreChecked(t *testing.T) {
+	t.Parallel()
+	programs, err := filepath.Glob("examples/*/main.go")
+	if err != nil || len(programs) < 10 {
+		t.Fatalf("%d examples: %v", len(programs), err)
+	}
+	for _, p := range programs {
+		dir := filepath.Dir(p)
+		src, err := os.ReadFile(filepath.Join(dir, "telemetry_test.go"))
+		if filepath.Base(dir) != "own-telemetry-provider" && (err != nil || !strings.Contains(string(src), "recordedtest.Telemetry(t, recording, run)")) {
+			t.Errorf("%s: no test calls recordedtest.Telemetry: %v", dir, err)
+		}
+	}
 }

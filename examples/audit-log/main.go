@@ -14,6 +14,7 @@ import (
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -33,9 +34,9 @@ var noRecipes = hookpoint.Generation.Guard(
 		return g, nil
 	}, hook.Name("no-recipes"))
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
 	audit := NewAudit(w)
-	s, err := mellea.Start(ctx, b, mellea.WithHooks(audit, noRecipes))
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel, audit, noRecipes))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -42,8 +43,8 @@ var extract = mellea.DefineResult[string, User]("Extract the user's name and age
 	}),
 	mellea.Temperature(0.6), mellea.Seed(10), mellea.MaxTokens(40))
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
-	on := mellea.On(b)
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
+	on := mellea.On(b, mellea.WithHooks(tel))
 	user, err := extract(ctx, on, "User log 42: Alice is 31 years old.")
 	for _, a := range user.Attempts {
 		fmt.Fprintf(w, "%d. %s\n", a.Number, strings.Join(strings.Fields(a.Text()), " "))

@@ -10,6 +10,7 @@ import (
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -18,8 +19,8 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
-	s, err := mellea.Start(ctx, b)
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel))
 	if err != nil {
 		return err
 	}

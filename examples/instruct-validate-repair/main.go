@@ -14,6 +14,7 @@ import (
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/requirement"
 	"github.com/mellea-go/mellea/sampling"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -22,8 +23,8 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
-	s, err := mellea.Start(ctx, b)
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel))
 	if err != nil {
 		return err
 	}

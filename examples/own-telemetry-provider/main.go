@@ -24,7 +24,7 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
 	// What an application has already. Here it prints; in production it exports by OTLP.
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "shop"))),

@@ -13,10 +13,11 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/replay"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 // name is a program that asks its backend nothing but its model.
-func name(ctx context.Context, w io.Writer, b backend.Backend) error {
+func name(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
 	info, err := b.Info(ctx)
 	fmt.Fprint(w, info.Model)
 	return err
@@ -26,7 +27,9 @@ const recording = `{"format":"mellea-recording","version":1,"made":"2026-11-23T0
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	failing := func(context.Context, io.Writer, backend.Backend) error { return errors.New("no luck") }
+	failing := func(context.Context, io.Writer, backend.Backend, *telemetry.Telemetry) error {
+		return errors.New("no luck")
+	}
 	for _, test := range []struct {
 		name, recording string
 		program         Program
@@ -47,19 +50,19 @@ func TestRun(t *testing.T) {
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "recording.jsonl")
-	if err := run(t.Context(), []byte(recording), name, false, path); err == nil {
+	if err := run(t.Context(), []byte(recording), name, mode{record: path}, nil); err == nil {
 		t.Error("-record without -live is no error")
 	}
-	nothing := func(context.Context, io.Writer, backend.Backend) error { return nil }
-	if err := run(t.Context(), nil, nothing, true, path); err != nil {
+	nothing := func(context.Context, io.Writer, backend.Backend, *telemetry.Telemetry) error { return nil }
+	if err := run(t.Context(), nil, nothing, mode{live: true, record: path}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), nil, func(_ context.Context, _ io.Writer, b backend.Backend) error {
+	if err := run(t.Context(), nil, func(_ context.Context, _ io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
 		if _, ok := b.(*replay.Recorder); ok {
 			return errors.New("-live alone records")
 		}
 		return nil
-	}, true, ""); err != nil {
+	}, mode{live: true}, nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); err != nil {

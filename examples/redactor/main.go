@@ -12,6 +12,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/hookpoint"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -20,13 +21,13 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
 	// Observers run after all guards: what this one sees is what is sent.
 	sent := hookpoint.Generation.Observe(func(_ context.Context, g hookpoint.GenerationStart) {
 		last, _ := g.Messages.Last()
 		fmt.Fprintln(w, "sent: ", last.Text())
 	})
-	s, err := mellea.Start(ctx, b, mellea.WithHooks(Redactor{}, sent))
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel, Redactor{}, sent))
 	if err != nil {
 		return err
 	}

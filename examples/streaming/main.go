@@ -12,6 +12,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/requirement"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -20,8 +21,8 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
-	s, err := mellea.Start(ctx, b, mellea.WithOptions(backend.Options{}.WithTemperature(0).WithMaxTokens(60)))
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel), mellea.WithOptions(backend.Options{}.WithTemperature(0).WithMaxTokens(60)))
 	if err != nil {
 		return err
 	}

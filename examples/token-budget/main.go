@@ -12,6 +12,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/hook"
+	"github.com/mellea-go/mellea/telemetry"
 )
 
 //go:generate go run . -live -record recording.jsonl
@@ -20,9 +21,9 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
 	budget := NewBudget(120)
-	s, err := mellea.Start(ctx, b, mellea.WithHooks(budget))
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel, budget))
 	if err != nil {
 		return err
 	}

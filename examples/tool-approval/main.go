@@ -17,6 +17,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/guard"
+	"github.com/mellea-go/mellea/telemetry"
 	"github.com/mellea-go/mellea/tool"
 )
 
@@ -31,7 +32,7 @@ type file struct {
 	Name string `json:"name"`
 }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
 	files := map[string]bool{"notes.txt": true, "old.log": true}
 	list := tool.New("list_files", "Lists the files.", func(context.Context, struct{}) ([]string, error) {
 		return []string{"notes.txt", "old.log"}, nil
@@ -49,7 +50,7 @@ func run(ctx context.Context, w io.Writer, b backend.Backend) error {
 		approve = append(approve, guard.WithTerminal(answers(w, "yes", "no, the notes stay")))
 	}
 	s, err := mellea.Start(ctx, b, mellea.WithTools(list, remove), mellea.WithToolParallel(1),
-		mellea.WithHooks(guard.AllowTools("list_files", "remove_file"), guard.Approve(approve...)))
+		mellea.WithHooks(tel, guard.AllowTools("list_files", "remove_file"), guard.Approve(approve...)))
 	if err != nil {
 		return err
 	}

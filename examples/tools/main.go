@@ -12,6 +12,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/examples/recorded"
 	"github.com/mellea-go/mellea/requirement"
+	"github.com/mellea-go/mellea/telemetry"
 	"github.com/mellea-go/mellea/tool"
 )
 
@@ -41,8 +42,8 @@ var weather = tool.New("get_weather", "The weather in a city, today or some days
 		return f, nil
 	})
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
-	s, err := mellea.Start(ctx, b, mellea.WithTools(weather))
+func run(ctx context.Context, w io.Writer, b backend.Backend, tel *telemetry.Telemetry) error {
+	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel), mellea.WithTools(weather))
 	if err != nil {
 		return err
 	}

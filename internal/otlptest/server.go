@@ -28,6 +28,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	spans   []Span
+	traces  []*coltrace.ExportTraceServiceRequest
 	logs    []*collogs.ExportLogsServiceRequest
 	metrics []*colmetrics.ExportMetricsServiceRequest
 	raw     bytes.Buffer
@@ -132,6 +133,7 @@ func (s *Server) keep(m proto.Message) {
 
 func (s *Server) addTraces(m *coltrace.ExportTraceServiceRequest) {
 	s.keep(m)
+	s.traces = append(s.traces, m)
 	s.spans = append(s.spans, flatten(m)...)
 }
 
@@ -228,6 +230,13 @@ func (s *Server) Paths() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.paths...)
+}
+
+// Traces returns the exports of spans that have arrived.
+func (s *Server) Traces() []*coltrace.ExportTraceServiceRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*coltrace.ExportTraceServiceRequest(nil), s.traces...)
 }
 
 // Logs returns the exports of logs that have arrived.
