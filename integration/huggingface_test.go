@@ -54,7 +54,9 @@ func TestHuggingFaceLocal(t *testing.T) {
 	testCancel(t, b)
 	t.Run("conformance", func(t *testing.T) {
 		backendtest.RunReal(t, b, backendtest.Real{Name: "huggingface-local", Against: "llama.cpp v0.5.0, SmolLM2-135M-Instruct",
-			Seed: true, Temperature: true, ModelUnknown: "./no-such-model.gguf"})
+			Seed: true, Temperature: true, ModelUnknown: "./no-such-model.gguf",
+			Tools: &backendtest.RealTools{Prompt: "What is the weather in Paris in 2 days?", Result: `{"sky":"clear","celsius":12}`,
+				Spec: forecast(t), Choice: "required"}})
 	})
 
 	t.Run("answers", func(t *testing.T) {

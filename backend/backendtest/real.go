@@ -35,6 +35,9 @@ type RealTools struct {
 	// Prompt makes it call Spec; Result is what the tool answers.
 	Prompt, Result string
 	Spec           content.ToolSpec
+	// Choice is the extra tool_choice of the request that must call it, for a model that seldom does by itself; nil is none.
+	// With the result the model is free.
+	Choice any
 }
 
 // RealReasoning is a question that makes a model think before it answers.

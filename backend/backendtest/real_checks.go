@@ -188,6 +188,12 @@ func realTools(t *testing.T, r *realRun) Outcome {
 		if tools.Model != "" {
 			req.Options = req.Options.WithModel(tools.Model)
 		}
+		if tools.Choice != nil {
+			req.Options = req.Options.WithExtra("tool_choice", tools.Choice)
+		}
+		if r.Temperature {
+			req.Options = req.Options.WithTemperature(0)
+		}
 		asking := r.reply(t, req)
 		calls := slices.Collect(asking.Message.ToolCalls())
 		if len(calls) == 0 || calls[0].Name != tools.Spec.Name || !json.Valid([]byte(calls[0].Arguments)) {
@@ -196,7 +202,16 @@ func realTools(t *testing.T, r *realRun) Outcome {
 		if calls[0].ID == "" {
 			t.Error("got a call without an id, want one")
 		}
+		if err := tools.Spec.Parameters.Validate([]byte(calls[0].Arguments)); tools.Choice != nil && err != nil {
+			t.Errorf("got arguments %s of a call that was demanded: %v", calls[0].Arguments, err)
+		}
+		if got := asking.Generation.FinishReasons.Slice(); !slices.Equal(got, []string{"tool_calls"}) {
+			t.Errorf("got finish reasons %q, want tool_calls", got)
+		}
 		req.Messages = req.Messages.Append(asking.Message)
+		if tools.Choice != nil {
+			req.Options = req.Options.WithExtra("tool_choice", "auto")
+		}
 		for _, c := range calls {
 			req.Messages = req.Messages.Append(content.NewMessage(content.RoleTool, content.ToolResult{CallID: c.ID, Name: c.Name, Content: tools.Result}))
 		}

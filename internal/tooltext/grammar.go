@@ -60,6 +60,7 @@ func (f Format) frame(t content.ToolSpec) (before, after string) {
 	return `{"name": ` + quote(t.Name) + `, "` + f.argumentsName() + `": `, "}"
 }
 
+// parameters is the schema of a tool's arguments. Without one a model is shown no names, and there is nothing to write.
 func parameters(t content.ToolSpec) string {
 	if t.Parameters.IsZero() {
 		return `{"type":"object","additionalProperties":false}`

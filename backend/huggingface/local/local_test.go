@@ -41,8 +41,15 @@ func TestReal(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	b := newFake(t, &fake{answer: says(strings.Repeat("some words ", 50)), sampled: slow, held: `{"name":"Alice","age":31}`})
-	backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "./no-such-model.gguf"})
+	answer := func(prompt string) string {
+		if strings.Contains(prompt, "<tools>") && !strings.Contains(prompt, "<tool_response>") {
+			return `<tool_call>{"name": "now", "arguments": {}}</tool_call>`
+		}
+		return strings.Repeat("some words ", 50)
+	}
+	b := newFake(t, &fake{answer: answer, sampled: slow, held: `{"name":"Alice","age":31}`, window: 4096})
+	backendtest.RunReal(t, b, backendtest.Real{Seed: true, Temperature: true, ModelUnknown: "./no-such-model.gguf",
+		Tools: &backendtest.RealTools{Prompt: "What time is it?", Result: "noon", Spec: content.ToolSpec{Name: "now", Parameters: mustSchema(t, `{"type":"object"}`)}}})
 }
 
 func TestGenerate(t *testing.T) {
