@@ -85,8 +85,8 @@ func turns(n int) int {
 
 // ToolChoice says whether the model is to call tools: "auto" leaves it to the model, "required" demands a call, "none" forbids
 // any, and the name of a tool demands a call of that one. A demand is for the first reply: with what the tools gave, the
-// model may answer. It is the parameter tool_choice of servers of the OpenAI dialect; others have none like it, and take it
-// for an option of their own that they do not know.
+// model may answer. It is the parameter tool_choice of servers of the OpenAI dialect, and models in process are held to it;
+// others have none like it, and take it for an option of their own that they do not know.
 func ToolChoice(choice string) CallOption {
 	return option(func(o backend.Options) backend.Options {
 		switch choice {

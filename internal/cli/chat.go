@@ -68,7 +68,7 @@ that is to begin with / begins with //.`,
 	fs.StringVar(&f.system, "system", "", "system message: `text` that stands above the chat")
 	fs.StringVar(&f.load, "load", "", "go on with the chat that /save wrote to `file` as JSON")
 	fs.StringVar(&f.conversation, "conversation", "", "`id` of the conversation, for traces")
-	fs.StringArrayVar(&f.tools, "tool", nil, "offer the tool of this `name` to the model: "+strings.Join(toolNames, ", ")+" (repeat)")
+	fs.StringArrayVar(&f.tools, "tool", nil, toolUsage)
 	fs.StringArrayVar(&f.options, "option", nil, "`name=value` of a generation parameter (repeat)")
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")

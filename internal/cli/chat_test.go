@@ -203,43 +203,48 @@ func TestChatTrace(t *testing.T) {
 }
 
 // A tool that is offered is run when the model asks for it, and what it gave is said to the model.
-func TestChatTools(t *testing.T) {
+func TestTools(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ call, told string }{
 		"calculates": {call: `{"name":"calculator","arguments":{"expression":"6*7"}}`, told: "42"},
 		"fails":      {call: `{"name":"calculator","arguments":{"expression":"6*"}}`, told: "ends too early"},
 		"nobody's":   {call: `{"name":"shell","arguments":{}}`, told: "calculator"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			var asked []request
-			f.tool = func(q request) string {
-				asked = append(asked, q)
-				if len(asked) == 1 {
-					return c.call
+		for command, args := range map[string][]string{"chat": {"chat"}, "run": {"run", "how much?", "--stream"}} {
+			t.Run(command+" "+name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				var asked []request
+				f.tool = func(q request) string {
+					asked = append(asked, q)
+					if len(asked) == 1 {
+						return c.call
+					}
+					return ""
 				}
-				return ""
-			}
-			f.replies = []string{"it is 42"}
-			got := process{env: f.env("NO_COLOR=1"), stdin: "how much?\n"}.run(t, "chat", "--tool", "calculator", "--tool", "calculator")
-			if got.code != 0 || got.stdout != "it is 42\n" {
-				t.Fatalf("exit %d, stdout %q: %s", got.code, got.stdout, got.stderr)
-			}
-			if len(asked) != 2 || len(asked[0].body["tools"].([]any)) != 1 {
-				t.Fatalf("%d requests, want the tool offered and its result said", len(asked))
-			}
-			if told := asked[1].prompt(); !strings.Contains(told, c.told) {
-				t.Errorf("the model is told %q, want %q", told, c.told)
-			}
-		})
+				f.replies = []string{"it is 42"}
+				got := process{env: f.env("NO_COLOR=1"), stdin: "how much?\n"}.run(t, append(args, "--tool", "calculator", "--tool", "calculator")...)
+				if got.code != 0 || got.stdout != "it is 42\n" {
+					t.Fatalf("exit %d, stdout %q: %s", got.code, got.stdout, got.stderr)
+				}
+				if len(asked) != 2 || len(asked[0].body["tools"].([]any)) != 1 {
+					t.Fatalf("%d requests, want the tool offered and its result said", len(asked))
+				}
+				if told := asked[1].prompt(); !strings.Contains(told, c.told) {
+					t.Errorf("the model is told %q, want %q", told, c.told)
+				}
+			})
+		}
 	}
 }
 
-func TestChatToolNames(t *testing.T) {
+func TestToolNames(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	got := process{env: f.env(), stdin: "a\n"}.run(t, "chat", "--tool", "calculato")
+	if run := (process{env: f.env()}).run(t, "run", "a", "--tool", "calculato"); run.code != got.code || run.stderr != got.stderr {
+		t.Errorf("run: exit %d, stderr %q, want those of chat", run.code, run.stderr)
+	}
 	if got.code != 2 || !strings.Contains(got.stderr, `there is no tool "calculato", did you mean "calculator"? Known are calculator and clock`) {
 		t.Errorf("exit %d, stderr %q", got.code, got.stderr)
 	}

@@ -32,6 +32,7 @@ type runFlags struct {
 	stream       bool
 	options      []string
 	images       []string
+	tools        []string
 	timeout      time.Duration
 	output       string
 }
@@ -65,6 +66,7 @@ the provider as it is.`,
   mellea run "List two primes as JSON" --check json --output json
   mellea run "Who wrote Faust, and when?" --schema author.json
   mellea run "What is in this picture?" --image photo.jpg --model llava
+  mellea run "What is 1234 * 5678?" --tool calculator --option tool_choice=required
   mellea run "Name a colour" --backend openai --base-url http://localhost:8000/v1 --model qwen3
   mellea run "Name a colour" --record colour.jsonl && mellea run "Name a colour" --replay colour.jsonl`,
 		Args:        onePrompt,
@@ -84,6 +86,7 @@ the provider as it is.`,
 	fs.Var(demandFlag{list: &f.demands, code: true}, "check", "check by code, such as max-words:50 (repeat)")
 	fs.StringVar(&f.demands.schema, "schema", "", "JSON Schema of the reply, in `file`")
 	fs.StringArrayVar(&f.images, "image", nil, "picture in `file`: PNG, JPEG, GIF or WebP (repeat)")
+	fs.StringArrayVar(&f.tools, "tool", nil, toolUsage)
 	fs.StringVar(&f.strategy, "strategy", "", "`name`: none, reject, repair or multi-turn; by default repair when there are requirements")
 	fs.IntVar(&f.budget, "budget", mellea.DefaultBudget, "generations in total, at most `N`")
 	fs.BoolVar(&f.stream, "stream", false, "print the reply as it arrives; with requirements, the attempts on a terminal")
@@ -93,6 +96,7 @@ the provider as it is.`,
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")
 	a.complete(cmd, "backend", backendNames)
+	a.complete(cmd, "tool", toolNames)
 	a.complete(cmd, "strategy", strategyNames)
 	a.complete(cmd, "output", outputNames)
 	return cmd
@@ -142,6 +146,11 @@ func (a *app) plan(ctx context.Context, f runFlags, prompt string) (plan, error)
 	if err != nil {
 		return p, err
 	}
+	tools, err := parseTools(f.tools)
+	if err != nil {
+		return p, err
+	}
+	p.start = append(p.start, mellea.WithTools(tools...))
 	p.server.model = a.model(f.server)
 	if p.server.model != "" {
 		p.start = append(p.start, mellea.WithModel(p.server.model))

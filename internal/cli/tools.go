@@ -24,6 +24,9 @@ func builtinTools() map[string]tool.Tool {
 // toolNames are the names of [builtinTools].
 var toolNames = []string{"calculator", "clock"}
 
+// toolUsage is the usage of --tool.
+var toolUsage = "offer the tool of this `name` to the model: " + strings.Join(toolNames, ", ") + " (repeat)"
+
 // parseTools returns the tools that --tool flags name.
 func parseTools(names []string) ([]tool.Tool, error) {
 	known := builtinTools()

@@ -7,6 +7,7 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/huggingface/local"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/schema"
 )
 
 // A model that is not on this machine is found out before the first call.
@@ -28,4 +29,32 @@ func Example() {
 		fmt.Print(chunk.Text, err)
 	}
 	// Output: huggingface info: model not found: there is no file or folder ./models/none.gguf
+}
+
+// A call of a tool is demanded: whatever the model, it is one of that tool, with arguments of its schema.
+func ExampleBackend_Generate_tools() {
+	b := local.New(local.WithModel("./models/none.gguf"))
+	defer b.Close()
+
+	parameters, err := schema.Parse("get_weather", []byte(`{"type":"object","properties":{"city":{"type":"string","maxLength":40}},"required":["city"]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	out, err := b.Generate(ctx, backend.Request{
+		Messages: content.NewMessages(content.User("What is the weather in Oslo?")),
+		Tools:    content.ListOf(content.ToolSpec{Name: "get_weather", Description: "The weather in a city.", Parameters: parameters}),
+		Options:  backend.Options{}.WithExtra("tool_choice", "required"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reply, err := out.Reply(ctx)
+	for call := range reply.Message.ToolCalls() {
+		fmt.Println(call.ID, call.Name, call.Arguments) // call_1 get_weather {"city": "Oslo"}
+	}
+	fmt.Println(err)
+	// Output: huggingface chat: model not found: there is no file or folder ./models/none.gguf
 }
