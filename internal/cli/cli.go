@@ -150,7 +150,8 @@ func (a *app) root() *cobra.Command {
 requirements, repairs what does not meet them, and leaves a complete trace.
 
   0  done                                  3  backend, time-out or I/O
-  1  requirements not met, lines failed    4  rejected by a guard
+  1  requirements not met, lines failed,   4  rejected by a guard
+     violations found
   2  wrong usage or a missing setting      130, 143  interrupted
 `,
 		Example: `  mellea demo
@@ -166,7 +167,7 @@ requirements, repairs what does not meet them, and leaves a complete trace.
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.modelsCommand(), a.demoCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.modelsCommand(), a.demoCommand(), a.checkCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
 	return root
 }
 

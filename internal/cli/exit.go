@@ -17,7 +17,7 @@ import (
 // The exit codes of all commands. A command that a signal ended returns 128 and the signal's number: 130 or 143.
 const (
 	ExitDone     = 0 // it did what was asked
-	ExitUnmet    = 1 // the result does not meet its requirements, or lines of a batch failed
+	ExitUnmet    = 1 // the result does not meet its requirements, lines of a batch failed, or telemetry has violations
 	ExitUsage    = 2 // the command line or a setting cannot work
 	ExitFailed   = 3 // the backend, the time or a file
 	ExitRejected = 4 // a guard denied a call
@@ -60,9 +60,10 @@ func exitCode(ctx context.Context, err error) int {
 		rejected *hook.Rejection
 		file     *fs.PathError
 		lines    *failedLines
+		found    *nonconforming
 	)
 	switch {
-	case errors.As(err, &unmet), errors.As(err, &lines):
+	case errors.As(err, &unmet), errors.As(err, &lines), errors.As(err, &found):
 		return ExitUnmet
 	case errors.As(err, &rejected):
 		return ExitRejected

@@ -33,6 +33,8 @@ type Data struct {
 	Traces  []Traces
 	Metrics []Metrics
 	Logs    []Logs
+	// Least is the least level of findings that is wanted; the zero value wants all. It saves memory where there is a lot.
+	Least Level
 }
 
 // All checks everything that one run exported. Data of one run belongs in one call, so that parents, and the spans of log
@@ -43,7 +45,7 @@ type Data struct {
 // about a metric or a resource are made once, however many points and exports have them.
 func All(d Data) Findings {
 	c := &checker{spans: map[spanID]*span{}, bySpanID: map[string]*span{}, descriptions: map[string]*description{},
-		unstable: map[string]bool{}, said: map[Finding]bool{}}
+		unstable: map[string]bool{}, said: map[Finding]bool{}, least: d.Least}
 	all := c.indexAll(d.Traces)
 	for _, s := range all {
 		s.desc = c.describe(s)
@@ -83,9 +85,14 @@ type checker struct {
 	descriptions map[string]*description
 	unstable     map[string]bool  // names that were reported as not stable
 	said         map[Finding]bool // what is reported once
+	least        Level
 }
 
-func (c *checker) report(f Finding) { c.findings = append(c.findings, f) }
+func (c *checker) report(f Finding) {
+	if f.Level >= c.least {
+		c.findings = append(c.findings, f)
+	}
+}
 
 // once reports a finding unless it has been.
 func (c *checker) once(f Finding) {

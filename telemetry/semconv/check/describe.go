@@ -240,6 +240,9 @@ func (d *description) names(a attributes) []string {
 	case "gen_ai.execute_tool.internal":
 		return toolNames(d.pattern, a)
 	}
+	if operation := "{" + string(semconv.GenAIOperationNameKey) + "}"; strings.HasPrefix(d.pattern, operation) && !a.has(semconv.GenAIOperationNameKey) {
+		return nil // which has a finding of its own
+	}
 	return []string{fill(d.pattern, a)}
 }
 

@@ -110,6 +110,24 @@ const (
 	ParentInOtherTrace                ID = "parent_in_other_trace"
 )
 
+// Rules returns the ids of all rules.
+func Rules() []ID {
+	return []ID{
+		MissingMetric, UnitMismatch, UnexpectedInstrument, MissingAttribute,
+		MissingEvent, Deprecated, TypeMismatch, NotStable,
+		UndefinedEnumVariant, RequiredAttributeNotPresent, ConditionallyRequiredAttributeNotPresent, RecommendedAttributeNotPresent,
+		GenAISpanNameFormat, GenAISpanKindUnexpected, GenAIOperationNameUnknown, GenAIContentSchema,
+		SpanStatusOKSetByInstrumentation, ErrorTypeMissingOnError, ErrorTypeWithoutErrorStatus, UnexpectedMetric,
+		UnexpectedBuckets, UnexpectedSeverity, UnexpectedBody, InvalidDataPoint,
+		HighCardinalityAttribute, ContentNotStructured, EventSpanMismatch, MCPErrorClassification,
+		MCPMetaExposed, MCPTraceNotJoined, MissingSpan, UnexpectedAttribute,
+		UnexpectedEvent, UnexpectedValue, DuplicateAttribute, ExceptionSpanEvent,
+		EventOutsideSpan, StatusDescriptionRepeatsErrorType, StatusDescriptionWithoutError, OutcomeInconsistent,
+		CountInconsistent, ConversationIDMadeUp, ScopeUnexpected, SchemaURLUnexpected,
+		InvalidSpanID, DuplicateSpan, SpanEndsBeforeStart, ParentInOtherTrace,
+	}
+}
+
 // A Finding is one departure from the conventions. Its JSON has the field names of Weaver's findings where it has the
 // same fields. It never holds a value of an attribute that may be content.
 type Finding struct {
@@ -177,4 +195,42 @@ func (fs Findings) String() string {
 		lines[i] = f.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// A Group is findings that say the same of what has the same name. Its finding is the first of them.
+type Group struct {
+	Finding
+
+	// Count is how many there are.
+	Count int `json:"count"`
+}
+
+// Groups puts findings together that differ only in their trace and span, the gravest first, else in the order of the
+// findings.
+func (fs Findings) Groups() []Group {
+	var groups []Group
+	at := map[Finding]int{}
+	for _, f := range fs {
+		key := f
+		key.TraceID, key.SpanID = "", ""
+		i, ok := at[key]
+		if !ok {
+			i = len(groups)
+			at[key] = i
+			groups = append(groups, Group{Finding: f})
+		}
+		groups[i].Count++
+	}
+	slices.SortStableFunc(groups, func(a, b Group) int { return int(b.Level) - int(a.Level) })
+	return groups
+}
+
+// ParseLevel returns the level of that name.
+func ParseLevel(name string) (Level, error) {
+	for _, l := range []Level{Information, Improvement, Violation} {
+		if l.String() == name {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("check: there is no level %q: it is violation, improvement or information", name)
 }

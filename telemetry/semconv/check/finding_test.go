@@ -46,6 +46,37 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	f := func(id check.ID, l check.Level, span string) check.Finding {
+		return check.Finding{ID: id, Level: l, Signal: check.Span, Name: "chat", SpanID: span}
+	}
+	got := check.Findings{f("a", check.Information, "1"), f("b", check.Violation, "2"), f("a", check.Information, "3"), f("b", check.Violation, "4"),
+		f("c", check.Violation, "5"), f("a", check.Improvement, "6")}.Groups()
+	want := []check.Group{{f("b", check.Violation, "2"), 2}, {f("c", check.Violation, "5"), 1}, {f("a", check.Improvement, "6"), 1}, {f("a", check.Information, "1"), 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	for _, l := range []check.Level{check.Information, check.Improvement, check.Violation} {
+		if got, err := check.ParseLevel(l.String()); got != l || err != nil {
+			t.Errorf("ParseLevel(%s) = %s, %v", l, got, err)
+		}
+		d := check.Data{Traces: []check.Traces{traces(right(t, chat), right(t, "mcp.client"))}, Least: l}
+		if got, want := check.All(d).String(), check.Spans(d.Traces...).AtLeast(l).String(); got != want {
+			t.Errorf("at least %s: got\n%s\nwant\n%s", l, got, want)
+		}
+	}
+	for _, name := range []string{"", "unknown", "Violation"} {
+		if _, err := check.ParseLevel(name); err == nil {
+			t.Errorf("%q is a level, want an error", name)
+		}
+	}
+}
+
 // What may be a prompt or a reply is in no finding, wherever in the document the mistake is.
 func TestFindingsHoldNoContent(t *testing.T) {
 	t.Parallel()

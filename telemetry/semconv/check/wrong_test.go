@@ -396,6 +396,14 @@ func TestEveryRuleHasAWrongDocument(t *testing.T) {
 	if diff := cmp.Diff(rules, slices.Compact(found)); diff != "" {
 		t.Errorf("rules (-code +found by a wrong document):\n%s", diff)
 	}
+	var listed []string
+	for _, id := range check.Rules() {
+		listed = append(listed, string(id))
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(rules, listed); diff != "" {
+		t.Errorf("Rules (-code +listed):\n%s", diff)
+	}
 	if n := len(wrong) + len(wrongSignals); n < 60 || len(rules) < 40 {
 		t.Errorf("%d wrong documents for %d rules", n, len(rules))
 	}

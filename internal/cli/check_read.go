@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mellea-go/mellea/internal/otlpfile"
+	"github.com/mellea-go/mellea/telemetry/semconv/check"
+)
+
+// maxIntake bounds the telemetry of one check, in bytes of protobuf: it is held in memory, as parents may come last.
+const maxIntake = 256 << 20
+
+// errIntakeFull says that there is more than a check takes.
+var errIntakeFull = fmt.Errorf("more than %d MiB of telemetry: check it in parts", maxIntake>>20)
+
+// An intake keeps telemetry until it is checked. It may be filled by several goroutines.
+type intake struct {
+	mu    sync.Mutex
+	data  check.Data
+	size  int
+	full  bool
+	wake  chan struct{} // gets a value when something has arrived and nobody has been told yet; may be nil
+	limit int           // in place of maxIntake, for tests
+}
+
+// take accounts for a message and keeps it.
+func (in *intake) take(m proto.Message, keep func(*check.Data)) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	limit := maxIntake
+	if in.limit > 0 {
+		limit = in.limit
+	}
+	n := proto.Size(m)
+	if in.size+n > limit {
+		in.full = true
+		return errIntakeFull
+	}
+	in.size += n
+	keep(&in.data)
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (in *intake) traces(m *coltrace.ExportTraceServiceRequest) error {
+	return in.take(m, func(d *check.Data) { d.Traces = append(d.Traces, m) })
+}
+
+func (in *intake) metrics(m *colmetrics.ExportMetricsServiceRequest) error {
+	return in.take(m, func(d *check.Data) { d.Metrics = append(d.Metrics, m) })
+}
+
+func (in *intake) logs(m *collogs.ExportLogsServiceRequest) error {
+	return in.take(m, func(d *check.Data) { d.Logs = append(d.Logs, m) })
+}
+
+func (in *intake) record(r otlpfile.Record) error {
+	switch {
+	case r.Spans != nil:
+		return in.traces(&coltrace.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{r.Spans}})
+	case r.Metrics != nil:
+		return in.metrics(&colmetrics.ExportMetricsServiceRequest{ResourceMetrics: []*metricspb.ResourceMetrics{r.Metrics}})
+	default:
+		return in.logs(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logspb.ResourceLogs{r.Logs}})
+	}
+}
+
+func (in *intake) empty() bool {
+	c := in.count()
+	return c == checked{}
+}
+
+// checked is how many of each signal there are.
+type checked struct {
+	Spans   int `json:"spans"`
+	Metrics int `json:"metrics"`
+	Records int `json:"log_records"`
+}
+
+func (in *intake) count() (c checked) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, t := range in.data.Traces {
+		for _, r := range t.GetResourceSpans() {
+			for _, s := range r.GetScopeSpans() {
+				c.Spans += len(s.GetSpans())
+			}
+		}
+	}
+	names := map[string]bool{} // a metric is exported again and again
+	for _, m := range in.data.Metrics {
+		for _, r := range m.GetResourceMetrics() {
+			for _, s := range r.GetScopeMetrics() {
+				for _, one := range s.GetMetrics() {
+					names[s.GetScope().GetName()+" "+one.GetName()] = true
+				}
+			}
+		}
+	}
+	c.Metrics = len(names)
+	for _, l := range in.data.Logs {
+		for _, r := range l.GetResourceLogs() {
+			for _, s := range r.GetScopeLogs() {
+				c.Records += len(s.GetLogRecords())
+			}
+		}
+	}
+	return c
+}
+
+// readAll reads files. Each broken part is told to the user, up to a few, and the error says that there were any.
+func (a *app) readAll(ctx context.Context, in *intake, files []string) error {
+	broken := 0
+	for _, name := range files {
+		n, err := a.readFile(ctx, in, name)
+		broken += n
+		if err != nil {
+			return err
+		}
+	}
+	if broken > 0 {
+		return fmt.Errorf("%d parts of the input cannot be read: the rest has been checked", broken)
+	}
+	return nil
+}
+
+// mostComplaints bounds the lines about what is broken in one file.
+const mostComplaints = 10
+
+func (a *app) readFile(ctx context.Context, in *intake, name string) (broken int, err error) {
+	from := a.Stdin
+	if name == "-" {
+		name = "standard input"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close() // it was only read
+		from = f
+	}
+	for r, err := range otlpfile.Read(from) {
+		if ctx.Err() != nil {
+			return broken, context.Cause(ctx)
+		}
+		if bad, ok := errors.AsType[*otlpfile.Error](err); ok {
+			if broken++; broken <= mostComplaints {
+				a.warn("%s, %s", oneLine(name), bad)
+			}
+			continue
+		}
+		if err != nil {
+			return broken, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := in.record(r); err != nil {
+			return broken, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if broken > mostComplaints {
+		a.warn("%s: %d more parts cannot be read", oneLine(name), broken-mostComplaints)
+	}
+	return broken, nil
+}
