@@ -77,7 +77,7 @@ var architecture = []struct {
 
 	{"", slices.Concat(layer0, layer1, layer2, layer3, layer4, engine, []string{"hookpoint"}), nil},
 
-	{"melleatest", []string{"*"}, nil},
+	{"melleatest", []string{"*"}, []string{otelModules, "google.golang.org/protobuf"}},
 	{"internal/batch", nil, nil},
 	{"internal/cli", []string{"*"}, []string{anyModule}},
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
