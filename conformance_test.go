@@ -1,23 +1,23 @@
 package mellea_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/mellea-go/mellea/internal/otlptest"
 	"github.com/mellea-go/mellea/telemetry"
 	"github.com/mellea-go/mellea/telemetry/semconv/check"
 )
 
-// excused are the improvements that the checker sees and a program cannot make, by attribute and the first word of the
-// spans' names.
-var excused = []struct{ attribute, spans, reason string }{
+// excused are the improvements that the checker sees and a program cannot make, by attribute and the first words of the
+// names of spans, metrics and log events.
+var excused = []struct{ attribute, names, reason string }{
 	{"gen_ai.request.frequency_penalty", "chat", "the program sets none, and the provider's default is not known"},
 	{"gen_ai.request.max_tokens", "chat", "the program sets none, and the provider's default is not known"},
 	{"gen_ai.request.presence_penalty", "chat", "the program sets none, and the provider's default is not known"},
@@ -28,13 +28,17 @@ var excused = []struct{ attribute, spans, reason string }{
 	{"gen_ai.response.model", "chat", "the scripted backend does not tell which model replied"},
 	{"gen_ai.usage.input_tokens", "chat", "the scripted backend reports no usage"},
 	{"gen_ai.usage.output_tokens", "chat", "the scripted backend reports no usage"},
+	{"gen_ai.response.model", "gen_ai.client.inference.duration gen_ai.client.inference.time_to_first_chunk", "the scripted backend does not tell which model replied, and neither does a server that refuses"},
+	{"gen_ai.response.model", "gen_ai.client.inference.time_per_output_chunk", "chunks are recorded as they arrive, and which model replied is known at the end"},
+	{"openai.response.service_tier", "gen_ai.client.inference.duration", "the server of the tests has no tiers"},
+	{"openai.response.system_fingerprint", "gen_ai.client.inference.duration", "a server that refuses gives none"},
 	{"mellea.cli.args", "mellea", "the command was given no flag of those that may be recorded"},
 	{"mellea.formatter.template", "action", "a message is sent as it is, without a template"},
 }
 
 // Every program emits what the conventions say: no violation, and no improvement but that the conventions are not stable
 // and that a value is missing which the program could not know.
-func TestSpansFollowTheConventions(t *testing.T) {
+func TestTelemetryFollowsTheConventions(t *testing.T) {
 	t.Parallel()
 	modes := map[string][]telemetry.Option{
 		"content off":            nil,
@@ -48,12 +52,19 @@ func TestSpansFollowTheConventions(t *testing.T) {
 		for name, program := range conformingPrograms {
 			t.Run(mode+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				for _, f := range check.Spans(exportedBy(t, opts, program)).AtLeast(check.Improvement) {
-					if !isExcused(f) {
-						t.Error(f)
-					}
-				}
+				conforms(t, exportedBy(t, opts, program))
 			})
+		}
+	}
+}
+
+// conforms fails the test for every finding that no program may have.
+func conforms(t *testing.T, data check.Data) {
+	t.Helper()
+	data.Least = check.Improvement
+	for _, g := range check.All(data).Groups() {
+		if !isExcused(g.Finding) {
+			t.Errorf("%s (%d times)", g.Finding, g.Count)
 		}
 	}
 }
@@ -65,7 +76,7 @@ func isExcused(f check.Finding) bool {
 		return true // all of the conventions is in development
 	case check.RecommendedAttributeNotPresent:
 		for _, e := range excused {
-			if e.attribute == f.Attribute && e.spans == firstWord(f.Name) && f.Event == "" {
+			if e.attribute == f.Attribute && slices.Contains(strings.Fields(e.names), firstWord(f.Name)) && f.Event == "" {
 				return true
 			}
 		}
@@ -74,11 +85,13 @@ func isExcused(f check.Finding) bool {
 }
 
 // exportedBy runs a program and returns what it exports over OTLP.
-func exportedBy(t *testing.T, opts []telemetry.Option, program func(*testing.T, *telemetry.Telemetry)) *coltrace.ExportTraceServiceRequest {
+func exportedBy(t *testing.T, opts []telemetry.Option, program func(*testing.T, *telemetry.Telemetry)) check.Data {
 	t.Helper()
 	server := otlptest.Start(t)
-	opts = append([]telemetry.Option{telemetry.WithEnviron([]string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP})}, opts...)
+	opts = append([]telemetry.Option{telemetry.WithEnviron([]string{
+		"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
+		"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP}), telemetry.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
 	tel, err := telemetry.Setup(t.Context(), opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -87,15 +100,26 @@ func exportedBy(t *testing.T, opts []telemetry.Option, program func(*testing.T, 
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// Messages one after the other are one message that has what all of them have.
-	var received coltrace.ExportTraceServiceRequest
-	if err := proto.Unmarshal(server.Raw(), &received); err != nil {
-		t.Fatal(err)
+	return received(t, server)
+}
+
+// received returns what a collector was sent, by signal.
+func received(t *testing.T, server *otlptest.Server) check.Data {
+	t.Helper()
+	var data check.Data
+	for _, m := range server.Traces() {
+		data.Traces = append(data.Traces, m)
 	}
-	if len(received.GetResourceSpans()) == 0 {
+	for _, m := range server.Metrics() {
+		data.Metrics = append(data.Metrics, m)
+	}
+	for _, m := range server.Logs() {
+		data.Logs = append(data.Logs, m)
+	}
+	if len(data.Traces) == 0 {
 		t.Fatal("no span has arrived")
 	}
-	return &received
+	return data
 }
 
 // The programs have every span that there is so far, in every way that it can end, and no exception is made in vain.
@@ -104,25 +128,23 @@ func TestConformingProgramsCoverTheSpans(t *testing.T) {
 	spans, missing := map[string]bool{}, map[string]bool{}
 	for _, program := range conformingPrograms {
 		received := exportedBy(t, []telemetry.Option{telemetry.WithChunkEvents(1)}, program)
-		for _, f := range check.Spans(received) {
+		for _, f := range check.All(received) {
 			if f.ID == check.RecommendedAttributeNotPresent && f.Level == check.Improvement {
 				missing[firstWord(f.Name)+" "+f.Attribute] = true
 			}
 		}
-		for _, r := range received.GetResourceSpans() {
-			for _, in := range r.GetScopeSpans() {
-				for _, s := range in.GetSpans() {
-					spans[firstWord(s.GetName())+" "+outcome(s)] = true
-					for _, e := range s.GetEvents() {
-						spans[firstWord(s.GetName())+"/"+e.GetName()] = true
-					}
-				}
+		eachSpan(received, func(s *otlp.Span) {
+			spans[firstWord(s.GetName())+" "+outcome(s)] = true
+			for _, e := range s.GetEvents() {
+				spans[firstWord(s.GetName())+"/"+e.GetName()] = true
 			}
-		}
+		})
 	}
 	for _, e := range excused {
-		if !missing[e.spans+" "+e.attribute] {
-			t.Errorf("%s is excused on %s and never missing: %s", e.attribute, e.spans, e.reason)
+		for name := range strings.FieldsSeq(e.names) {
+			if !missing[name+" "+e.attribute] {
+				t.Errorf("%s is excused on %s and never missing: %s", e.attribute, name, e.reason)
+			}
 		}
 	}
 	for _, want := range []string{
@@ -136,6 +158,18 @@ func TestConformingProgramsCoverTheSpans(t *testing.T) {
 	} {
 		if !spans[want] {
 			t.Errorf("no program has %s", want)
+		}
+	}
+}
+
+func eachSpan(data check.Data, f func(*otlp.Span)) {
+	for _, m := range data.Traces {
+		for _, r := range m.GetResourceSpans() {
+			for _, in := range r.GetScopeSpans() {
+				for _, s := range in.GetSpans() {
+					f(s)
+				}
+			}
 		}
 	}
 }

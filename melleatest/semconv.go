@@ -200,7 +200,7 @@ func (c *catcher) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (c *catcher) take(r *http.Request) error {
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	var from io.Reader = r.Body
 	if r.Header.Get("Content-Encoding") == "gzip" { // the environment may ask the exporters for it
 		z, err := gzip.NewReader(from)

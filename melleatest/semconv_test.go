@@ -3,6 +3,7 @@ package melleatest_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,8 +61,8 @@ func ExampleCheckSemconv() {
 func run(test func(tb *failing)) []string {
 	f := &failing{}
 	test(f)
-	for i := len(f.cleanup) - 1; i >= 0; i-- {
-		f.cleanup[i]()
+	for _, cleanup := range slices.Backward(f.cleanup) {
+		cleanup()
 	}
 	return f.errors
 }
