@@ -21,3 +21,6 @@ func CaptureForTest(messages content.Messages, reply content.Message, limit int)
 		}
 	}
 }
+
+// PackageOfFunctionForTest returns the import path in the name of a function.
+func PackageOfFunctionForTest(name string) string { return packageOfFunction(name) }
