@@ -144,7 +144,7 @@ func (b *Backend) pick(ctx context.Context) (string, error) {
 	}
 	if best == nil {
 		return "", &backend.Error{Provider: provider, Op: "info", Code: backend.CodeConfiguration,
-			Remedy: "no model is installed that could chat: install one, for example with `ollama pull llama3.2`, or name one"}
+			Remedy: "no model is installed that could chat: install one, for example with `ollama pull llama3.2`, or name one by WithModel (--model, MELLEA_MODEL)"}
 	}
 	b.picked.Store(&best.Name)
 	return best.Name, nil

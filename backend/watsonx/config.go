@@ -214,8 +214,8 @@ func (c *config) scopeMember() (member, error) {
 	case s.space != "":
 		return member{"space_id", s.space}, nil
 	}
-	return member{}, misconfigured("neither a project nor a space: set WATSONX_PROJECT_ID or WithProject to the id of a project, " +
-		"or WATSONX_SPACE_ID or WithSpace to that of a deployment space")
+	return member{}, misconfigured("neither a project nor a space: set WATSONX_PROJECT_ID or WithProject (--project) to the id of a project, " +
+		"or WATSONX_SPACE_ID or WithSpace (--space) to that of a deployment space")
 }
 
 // isDate reports whether s looks like YYYY-MM-DD; whether there is such a version is the service's to say.

@@ -162,5 +162,5 @@ func ExampleBackend_Info() {
 	_, err := watsonx.New(watsonx.WithBaseURL("https://us-south.ml.cloud.ibm.com"), watsonx.WithAPIKey("key")).Info(context.Background())
 	fmt.Println(err)
 	// Output:
-	// ibm.watsonx.ai info: configuration: neither a project nor a space: set WATSONX_PROJECT_ID or WithProject to the id of a project, or WATSONX_SPACE_ID or WithSpace to that of a deployment space
+	// ibm.watsonx.ai info: configuration: neither a project nor a space: set WATSONX_PROJECT_ID or WithProject (--project) to the id of a project, or WATSONX_SPACE_ID or WithSpace (--space) to that of a deployment space
 }

@@ -41,6 +41,8 @@ type server struct {
 	backend string // "" leaves it to what is there
 	model   string
 	baseURL string
+	project string // what pays for it: of watsonx and OpenAI
+	space   string // of watsonx
 	replay  string // a recording to answer from
 	record  string // a file to record to
 	// listing says that the models are to be listed, so that none need be named.
@@ -51,21 +53,24 @@ type server struct {
 func (s *server) flags(f *pflag.FlagSet) {
 	s.backendFlag(f)
 	f.StringVar(&s.model, "model", "", "`name` of the model; $MELLEA_MODEL; by default the newest model of Ollama.\nFor huggingface a hub id, a folder or a .gguf file")
-	s.baseURLFlag(f)
+	s.placeFlags(f)
 }
 
 // listFlags adds the flags that choose a backend.
 func (s *server) listFlags(f *pflag.FlagSet) {
 	s.backendFlag(f)
-	s.baseURLFlag(f)
+	s.placeFlags(f)
 }
 
 func (s *server) backendFlag(f *pflag.FlagSet) {
 	f.StringVar(&s.backend, "backend", "", "`name`: "+strings.Join(backendNames, ", ")+"; $MELLEA_BACKEND;\nby default Ollama if it answers, OpenAI if OPENAI_API_KEY is set")
 }
 
-func (s *server) baseURLFlag(f *pflag.FlagSet) {
+// placeFlags adds the flags that say where a backend is and on whose account. There is none for a key: see [noKeyFlag].
+func (s *server) placeFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.baseURL, "base-url", "", "`URL` of the server; $OPENAI_BASE_URL, $OLLAMA_HOST,\n$HF_ENDPOINT, $LITELLM_PROXY_API_BASE, $WATSONX_URL")
+	f.StringVar(&s.project, "project", "", "`id` of the project, for watsonx and openai; $WATSONX_PROJECT_ID, $OPENAI_PROJECT_ID")
+	f.StringVar(&s.space, "space", "", "`id` of the deployment space, for watsonx in place of a project; $WATSONX_SPACE_ID")
 }
 
 // open returns the backend that was chosen. The close function completes a recording and lets go of a model in process;
@@ -106,6 +111,9 @@ func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 	case name == "":
 		name, from = a.env["MELLEA_BACKEND"], "MELLEA_BACKEND"
 	}
+	if err := s.checkAccount(name); err != nil {
+		return nil, err
+	}
 	switch name {
 	case useReplay:
 		return a.openReplay(s)
@@ -127,6 +135,19 @@ func (a *app) choose(ctx context.Context, s server) (backend.Backend, error) {
 		text += fmt.Sprintf(", did you mean %q?", near)
 	}
 	return nil, &usageError{text: text + " Known are " + strings.Join(backendNames, ", ")}
+}
+
+// checkAccount refuses a project or a space for a backend that has none: it would not be what pays.
+func (s *server) checkAccount(backend string) error {
+	switch {
+	case s.project != "" && s.space != "":
+		return &usageError{text: "--project and --space: a request belongs to one of them, so give one"}
+	case s.project != "" && backend != useWatsonx && backend != useOpenAI:
+		return &usageError{text: "--project is for --backend watsonx and --backend openai"}
+	case s.space != "" && backend != useWatsonx:
+		return &usageError{text: "--space is for --backend watsonx"}
+	}
+	return nil
 }
 
 // find takes the model server that is there.

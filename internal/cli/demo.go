@@ -79,7 +79,7 @@ func (a *app) demoBackend(ctx context.Context, f demoFlags, speedGiven bool) (ba
 	s := f.server
 	if !f.live {
 		if s != (server{}) {
-			return nil, "", none, &usageError{text: "--backend, --model and --base-url choose a model server: give --live as well"}
+			return nil, "", none, &usageError{text: "--backend, --model, --base-url, --project and --space choose a model server: give --live as well"}
 		}
 		if f.speed < 0 || f.speed != f.speed {
 			return nil, "", none, &usageError{text: "--speed: it is how many times as fast as recorded, such as 1 or 10, or 0 for no waiting"}

@@ -14,14 +14,23 @@ import (
 	"github.com/mellea-go/mellea/internal/otlptest"
 )
 
+// shelved are the models that can be installed, with whether it takes --insecure.
+var shelved = map[string]bool{"tiny": false, "registry.lan:5000/team/tiny": true}
+
 // newShelf starts a server that lists models as Ollama and OpenAI do, and installs some.
 func newShelf(t *testing.T) *httptest.Server {
+	t.Helper()
+	return newShelfOf(t, `{"models":[{"name":"tiny:latest","size":270898672,"modified_at":"2026-01-02T03:04:05+01:00","details":{"family":"llama"}},
+		{"name":"odd\u001b[2J\tname","details":{"family":"llama"}}]}`)
+}
+
+// newShelfOf starts one that has the models of the document tags.
+func newShelfOf(t *testing.T, tags string) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"version":"0.0.1"}`) })
 	mux.HandleFunc("GET /api/tags", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"models":[{"name":"tiny:latest","size":270898672,"modified_at":"2026-01-02T03:04:05+01:00","details":{"family":"llama"}},
-			{"name":"odd\u001b[2J\tname","details":{"family":"llama"}}]}`)
+		fmt.Fprint(w, tags)
 	})
 	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"object":"list","data":[{"id":"gpt","object":"model","created":1700000000,"owned_by":"someone"}]}`)
@@ -32,7 +41,7 @@ func newShelf(t *testing.T) *httptest.Server {
 			Insecure bool
 		}
 		_ = json.NewDecoder(r.Body).Decode(&q)
-		if q.Model != "tiny" && !(q.Insecure && q.Model == "registry.lan:5000/team/tiny") {
+		if insecure, known := shelved[q.Model]; !known || insecure != q.Insecure {
 			fmt.Fprintln(w, `{"error":"pull model manifest: file does not exist"}`)
 			return
 		}

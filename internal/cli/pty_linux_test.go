@@ -207,7 +207,7 @@ func TestChatShowsTools(t *testing.T) {
 	s := newScreen(t, f.env("NO_COLOR=1"), "chat", "--tool", "calculator")
 	s.shows(prompt)
 	s.types("how much?\r")
-	for _, line := range []string{`→ calculator {"expression":"6*7"}` + "\r\n", "← 42\r\n", `→ calculator {"expression":"6*"}`, "ends too early", `→ shell\x1b[2J {}`, "failed: ", "it is 42"} {
+	for _, line := range []string{`→ calculator {"expression":"6*7"}` + "\r\n", "← 42\r\n", `→ calculator {"expression":"6*"}`, "ends too early", `→ shell\x1b[2J {}`, "failed: ", "it is 42", prompt} {
 		s.shows(line)
 	}
 	s.types("\x04")

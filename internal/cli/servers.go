@@ -20,6 +20,9 @@ func missing(backend, what, how string) error {
 	return &usageError{text: fmt.Sprintf("--backend %s needs %s: %s", backend, what, how)}
 }
 
+// noKeyFlag is the reason why a key comes from the environment only, for errors that ask for one.
+const noKeyFlag = "(keys are not taken as flags: other users see command lines)"
+
 // noModel is the usage error of a backend that has many models and none of its own choice.
 func noModel(backend string) error {
 	return missing(backend, "a model", fmt.Sprintf("name one with --model or MELLEA_MODEL; `mellea models --backend %s` lists them", backend))
@@ -40,12 +43,18 @@ func (a *app) openai(s server) (backend.Backend, error) {
 	if s.model == "" && !s.listing {
 		return nil, noModel(useOpenAI)
 	}
-	opts := []openai.Option{
-		openai.WithModel(s.model), openai.WithLogger(a.warnings()),
-		openai.WithBaseURL(cmp.Or(s.baseURL, a.env["OPENAI_BASE_URL"])),
-		openai.WithOrganization(a.env["OPENAI_ORG_ID"]), openai.WithProject(a.env["OPENAI_PROJECT_ID"]),
+	var (
+		address = cmp.Or(s.baseURL, a.env["OPENAI_BASE_URL"])
+		key     = a.env["OPENAI_API_KEY"]
+	)
+	if address == "" && key == "" { // which other servers want one is the backend's to know
+		return nil, missing(useOpenAI, "a key", "set OPENAI_API_KEY "+noKeyFlag+", or give the address of another server with --base-url or OPENAI_BASE_URL")
 	}
-	if key := a.env["OPENAI_API_KEY"]; key != "" {
+	opts := []openai.Option{
+		openai.WithModel(s.model), openai.WithLogger(a.warnings()), openai.WithBaseURL(address),
+		openai.WithOrganization(a.env["OPENAI_ORG_ID"]), openai.WithProject(cmp.Or(s.project, a.env["OPENAI_PROJECT_ID"])),
+	}
+	if key != "" {
 		opts = append(opts, openai.WithAPIKey(key))
 	}
 	return openai.New(opts...), nil
@@ -70,7 +79,7 @@ func (a *app) huggingface(s server) (backend.Backend, error) {
 		return local.New(opts...), nil
 	case address == "" && token == "":
 		return nil, missing(useHuggingFace, "something to run the model", "set MELLEA_LLAMA_LIB to the folder of llama.cpp's libraries to run it in this process, "+
-			"HF_TOKEN to have the router run it, or give the address of a server with --base-url or HF_ENDPOINT")
+			"HF_TOKEN to have the router run it "+noKeyFlag+", or give the address of a server with --base-url or HF_ENDPOINT")
 	}
 	opts := []huggingface.Option{huggingface.WithModel(s.model), huggingface.WithLogger(a.warnings())}
 	if address != "" { // whether the token is for it is the backend's to know
@@ -104,16 +113,21 @@ func (a *app) watsonx(s server) (backend.Backend, error) {
 	var (
 		address = cmp.Or(s.baseURL, a.env["WATSONX_URL"])
 		key     = cmp.Or(a.env["WATSONX_API_KEY"], a.env["WATSONX_APIKEY"])
-		project = a.env["WATSONX_PROJECT_ID"]
-		space   = a.env["WATSONX_SPACE_ID"]
+		project = s.project
+		space   = s.space
 	)
+	if project == "" && space == "" {
+		project, space = a.env["WATSONX_PROJECT_ID"], a.env["WATSONX_SPACE_ID"]
+	}
 	switch {
 	case address == "":
 		return nil, missing(useWatsonx, "the address of the service", "give that of your region with --base-url or WATSONX_URL, for example https://us-south.ml.cloud.ibm.com")
 	case key == "":
-		return nil, missing(useWatsonx, "a key", "set WATSONX_API_KEY to one of IBM Cloud; there is no flag for it, as others can read flags")
+		return nil, missing(useWatsonx, "a key", "set WATSONX_API_KEY to one of IBM Cloud "+noKeyFlag)
 	case project == "" && space == "":
-		return nil, missing(useWatsonx, "a project or a space", "set WATSONX_PROJECT_ID or WATSONX_SPACE_ID")
+		return nil, missing(useWatsonx, "a project or a space", "give its id with --project or WATSONX_PROJECT_ID, or with --space or WATSONX_SPACE_ID")
+	case project != "" && space != "":
+		return nil, &usageError{text: "WATSONX_PROJECT_ID and WATSONX_SPACE_ID are both set, and a request belongs to one of them: unset one, or choose with --project or --space"}
 	case s.model == "" && !s.listing:
 		return nil, noModel(useWatsonx)
 	}

@@ -2,38 +2,70 @@ package cli_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// A setting that a backend lacks is named with its variable and its flag.
+// A setting that a backend lacks, or has too often, is wrong usage: the message names its variable, and its flag where
+// it has one.
 func TestMissingSettings(t *testing.T) {
 	t.Parallel()
-	const url, key, project = "WATSONX_URL=http://127.0.0.1:1", "WATSONX_APIKEY=sk-secret", "WATSONX_PROJECT_ID=p"
+	const (
+		url, key, project, space = "WATSONX_URL=http://127.0.0.1:1", "WATSONX_APIKEY=sk-secret", "WATSONX_PROJECT_ID=p", "WATSONX_SPACE_ID=s"
+		noFlag                   = "keys are not taken as flags: other users see command lines"
+	)
+	empty := newShelfOf(t, `{"models":[]}`)
 	for name, c := range map[string]struct {
 		backend string
+		model   string // "" is a case without one, which a list of models needs not
 		args    []string
 		env     []string
 		want    []string
 	}{
-		"openai without a model":      {backend: "openai", want: []string{"a model", "--model", "MELLEA_MODEL"}},
-		"huggingface without a model": {backend: "huggingface", want: []string{"a model", ".gguf file, a folder or a hub id", "--model", "MELLEA_MODEL"}},
-		"huggingface without libraries": {backend: "huggingface", args: []string{"--model", file(t, "m.gguf", "GGUF")}, env: []string{"MELLEA_LLAMA_LIB=" + t.TempDir()},
-			want: []string{"llama"}},
-		"huggingface without anything": {backend: "huggingface", args: []string{"--model", "org/name"}, want: []string{"MELLEA_LLAMA_LIB", "HF_TOKEN", "--base-url", "HF_ENDPOINT"}},
-		"litellm without a model":      {backend: "litellm", want: []string{"a model", "--model", "MELLEA_MODEL"}},
-		"watsonx without an address":   {backend: "watsonx", env: []string{key, project}, args: []string{"--model", "m"}, want: []string{"--base-url", "WATSONX_URL"}},
-		"watsonx without a key":        {backend: "watsonx", env: []string{project}, args: []string{"--model", "m", "--base-url", "http://127.0.0.1:1"}, want: []string{"WATSONX_API_KEY", "no flag"}},
-		"watsonx without a project":    {backend: "watsonx", env: []string{url, key}, args: []string{"--model", "m"}, want: []string{"WATSONX_PROJECT_ID", "WATSONX_SPACE_ID"}},
-		"watsonx with too much":        {backend: "watsonx", env: []string{url, key, project, "WATSONX_SPACE_ID=s"}, args: []string{"--model", "m"}, want: []string{"both a project and a space"}},
-		"watsonx without a model":      {backend: "watsonx", env: []string{url, key, project}, want: []string{"a model", "--model", "MELLEA_MODEL"}},
-		"watsonx of another version":   {backend: "watsonx", env: []string{url, key, project, "WATSONX_API_VERSION=new"}, args: []string{"--model", "m"}, want: []string{"WATSONX_API_VERSION"}},
+		"openai without a model":          {backend: "openai", want: []string{"a model", "--model", "MELLEA_MODEL"}},
+		"openai without a key":            {backend: "openai", model: "m", want: []string{"OPENAI_API_KEY", noFlag, "--base-url", "OPENAI_BASE_URL"}},
+		"azure without a key":             {backend: "openai", model: "m", args: []string{"--base-url", "https://x.openai.azure.com/openai/v1"}, want: []string{"OPENAI_API_KEY"}},
+		"ollama without a model":          {backend: "ollama", env: []string{"OLLAMA_HOST=" + empty.URL}, want: []string{"no model is installed", "--model", "MELLEA_MODEL"}},
+		"huggingface without a model":     {backend: "huggingface", want: []string{"a model", ".gguf file, a folder or a hub id", "--model", "MELLEA_MODEL"}},
+		"huggingface without libraries":   {backend: "huggingface", model: file(t, "m.gguf", "GGUF"), env: []string{"MELLEA_LLAMA_LIB=" + t.TempDir()}, want: []string{"llama"}},
+		"huggingface without anything":    {backend: "huggingface", model: "org/name", want: []string{"MELLEA_LLAMA_LIB", "HF_TOKEN", noFlag, "--base-url", "HF_ENDPOINT"}},
+		"the router without a token":      {backend: "huggingface", model: "org/name", args: []string{"--base-url", "https://router.huggingface.co/v1"}, want: []string{"HF_TOKEN"}},
+		"litellm without a model":         {backend: "litellm", want: []string{"a model", "--model", "MELLEA_MODEL"}},
+		"watsonx without an address":      {backend: "watsonx", model: "m", env: []string{key, project}, want: []string{"--base-url", "WATSONX_URL"}},
+		"watsonx without a key":           {backend: "watsonx", model: "m", env: []string{project}, args: []string{"--base-url", "http://127.0.0.1:1"}, want: []string{"WATSONX_API_KEY", noFlag}},
+		"watsonx without a project":       {backend: "watsonx", model: "m", env: []string{url, key}, want: []string{"WATSONX_PROJECT_ID", "--project", "WATSONX_SPACE_ID", "--space"}},
+		"watsonx with too much":           {backend: "watsonx", model: "m", env: []string{url, key, project, space}, want: []string{"WATSONX_PROJECT_ID", "--project", "WATSONX_SPACE_ID", "--space"}},
+		"watsonx with both flags":         {backend: "watsonx", model: "m", env: []string{url, key}, args: []string{"--project", "p", "--space", "s"}, want: []string{"--project", "--space"}},
+		"watsonx without a model":         {backend: "watsonx", env: []string{url, key, project}, want: []string{"a model", "--model", "MELLEA_MODEL"}},
+		"watsonx of another version":      {backend: "watsonx", model: "m", env: []string{url, key, project, "WATSONX_API_VERSION=new"}, want: []string{"WATSONX_API_VERSION"}},
+		"a project for one that has none": {backend: "ollama", model: "m", args: []string{"--project", "p"}, want: []string{"--project", "watsonx", "openai"}},
+		"a space for one that has none":   {backend: "openai", model: "m", env: []string{"OPENAI_API_KEY=sk-secret"}, args: []string{"--space", "s"}, want: []string{"--space", "watsonx"}},
+		"a project for whatever is there": {model: "m", args: []string{"--project", "p"}, want: []string{"--project", "watsonx", "openai"}},
+		"a recording that is not named":   {backend: "replay", model: "m", want: []string{"--replay"}},
+		"a backend that there is not":     {backend: "watson", model: "m", want: []string{"--backend", `did you mean "watsonx"?`}},
+		"no server, of whichever backend": {model: "m", env: nowhere, want: []string{"OLLAMA_HOST", "OPENAI_API_KEY", "--backend", "--base-url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, command := range [][]string{{"run", "hi"}, {"chat"}, {"batch", file(t, "in", `{"prompt":"x"}`), "--out", t.TempDir() + "/out"}} {
-				got := process{env: c.env}.run(t, slices.Concat(command, []string{"--backend", c.backend}, c.args)...)
+			commands := [][]string{{"run", "hi"}, {"chat"}, {"batch", file(t, "in", `{"prompt":"x"}`), "--out", t.TempDir() + "/out"}, {"demo", "--live"}, {"models"}}
+			for _, command := range commands {
+				args := slices.Concat(command, c.args)
+				if c.backend != "" {
+					args = append(args, "--backend", c.backend)
+				}
+				switch {
+				case command[0] == "models" && (c.model == "" || isModelFile(c.model)), command[0] == "demo" && c.backend == "replay":
+					continue
+				case command[0] != "models" && c.model != "":
+					args = append(args, "--model", c.model)
+				}
+				got := process{env: c.env}.run(t, args...)
 				if got.code != 2 || strings.Contains(got.stderr, "sk-secret") {
 					t.Errorf("%s: exit %d, stderr %q, want 2", command[0], got.code, got.stderr)
 				}
@@ -42,6 +74,75 @@ func TestMissingSettings(t *testing.T) {
 						t.Errorf("%s: stderr = %q, want %q", command[0], got.stderr, part)
 					}
 				}
+			}
+		})
+	}
+}
+
+// isModelFile reports whether a model is a file, which needs no list of models.
+func isModelFile(model string) bool { return strings.HasSuffix(model, ".gguf") }
+
+// No command takes a key on its command line.
+func TestKeysHaveNoFlag(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"run", "chat", "batch", "demo", "models"} {
+		for _, flag := range []string{"--api-key", "--key", "--token"} {
+			if got := (process{}).run(t, command, flag, "sk-secret"); got.code != 2 || !strings.Contains(got.stderr, "there is no flag") || strings.Contains(got.stderr, "sk-secret") {
+				t.Errorf("%s %s: exit %d, stderr %q, want 2 and no such flag", command, flag, got.code, got.stderr)
+			}
+		}
+	}
+}
+
+// What pays for a request is the flag's, over all variables of the environment.
+func TestAccountFlags(t *testing.T) {
+	t.Parallel()
+	t.Run("openai", func(t *testing.T) {
+		t.Parallel()
+		f := newFake(t)
+		got := process{env: []string{"OPENAI_API_KEY=sk-1", "OPENAI_PROJECT_ID=other", "OPENAI_BASE_URL=" + f.URL + "/v1"}}.
+			run(t, "run", "hi", "--backend", "openai", "--model", "m", "--project", "mine")
+		if got.code != 0 {
+			t.Fatalf("exit %d: %s", got.code, got.stderr)
+		}
+		if project := f.asked(t).header.Get("OpenAI-Project"); project != "mine" {
+			t.Errorf("project = %q, want that of the flag", project)
+		}
+	})
+	for name, c := range map[string]struct {
+		args, env []string
+		want      map[string]any
+	}{
+		"watsonx project": {args: []string{"--project", "mine"}, env: []string{"WATSONX_SPACE_ID=other", "WATSONX_PROJECT_ID=other"}, want: map[string]any{"project_id": "mine"}},
+		"watsonx space":   {args: []string{"--space", "mine"}, env: []string{"WATSONX_PROJECT_ID=other"}, want: map[string]any{"space_id": "mine"}},
+		"by variable":     {env: []string{"WATSONX_SPACE_ID=theirs"}, want: map[string]any{"space_id": "theirs"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked map[string]any
+			mux := http.NewServeMux()
+			mux.HandleFunc("POST /identity/token", func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, `{"access_token":"t","expires_in":3600,"token_type":"Bearer"}`)
+			})
+			mux.HandleFunc("POST /ml/v1/text/chat", func(w http.ResponseWriter, r *http.Request) {
+				_ = json.NewDecoder(r.Body).Decode(&asked)
+				fmt.Fprint(w, `{"id":"1","model_id":"m","choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}`)
+			})
+			s := httptest.NewServer(mux)
+			t.Cleanup(s.Close)
+			env := append([]string{"WATSONX_URL=" + s.URL, "WATSONX_IAM_URL=" + s.URL, "WATSONX_API_KEY=sk-1"}, c.env...)
+			got := process{env: env}.run(t, append([]string{"run", "hi", "--backend", "watsonx", "--model", "m"}, c.args...)...)
+			if got.code != 0 || got.stdout != "fine\n" {
+				t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+			}
+			sent := map[string]any{}
+			for _, member := range []string{"project_id", "space_id"} {
+				if v, ok := asked[member]; ok {
+					sent[member] = v
+				}
+			}
+			if diff := cmp.Diff(sent, c.want); diff != "" {
+				t.Errorf("sent (-got +want):\n%s", diff)
 			}
 		})
 	}
