@@ -113,13 +113,7 @@ func TestLiteLLM(t *testing.T) {
 			t.Errorf("error = %v, want a status of 4xx and a remedy about the model", e)
 		}
 	})
-	t.Run("a key it does not know", func(t *testing.T) {
-		_, e := fails(t, litellm.New(append(options, litellm.WithAPIKey("sk-no-such-key"))...), components.LiteLLMSmall)
-		// Without a database the proxy cannot look a virtual key up, and says so.
-		if e.Status < 400 || e.Status >= 500 || strings.Contains(fmt.Sprint(e), "sk-no") {
-			t.Errorf("error = %v, want a status of 4xx without the key", e)
-		}
-	})
+	t.Run("a virtual key", func(t *testing.T) { testVirtualKeys(t, proxy, fails) })
 
 	t.Run("lists its models", func(t *testing.T) {
 		models, err := b.ListModels(t.Context())
@@ -151,6 +145,57 @@ func TestLiteLLM(t *testing.T) {
 			Temperature: true, Seed: true, RequestID: true, ModelUnknown: "no-such-model",
 			Tools: &backendtest.RealTools{Model: "openai/" + scripted, Prompt: weatherPrompt, Result: `{"rain":true}`, Spec: weather(t)}})
 	})
+}
+
+// testVirtualKeys shows what the proxy makes of keys that may do less than its master key.
+func testVirtualKeys(t *testing.T, proxy *components.LiteLLM, fails func(*testing.T, backend.Backend, string) (backend.Generation, *backend.Error)) {
+	with := func(key string) *litellm.Backend {
+		return litellm.New(litellm.WithBaseURL(proxy.URL), litellm.WithAPIKey(key), litellm.WithRetries(0), litellm.WithModel(components.LiteLLMSmall))
+	}
+	t.Run("may use its model", func(t *testing.T) {
+		for _, req := range []backend.Request{question(capital), streamed(question(capital))} {
+			r := generate(t, with(proxy.Keys.Small), req)
+			if g := r.Generation; !strings.Contains(r.Message.Text(), "Rome") || g.RequestID == "" || g.Deployment != components.LiteLLMSmall+"-1" || !g.Streaming && !g.Cost.Reported {
+				t.Errorf("reply %q with %+v, want Rome with the proxy's call, deployment and cost", r.Message.Text(), g)
+			}
+		}
+		models, err := with(proxy.Keys.Small).ListModels(t.Context())
+		if err != nil || len(models) != 1 || models[0].Name != components.LiteLLMSmall {
+			t.Errorf("ListModels() = %+v, %v, want the one that the key may use", models, err)
+		}
+	})
+	limited := with(proxy.Keys.Limited)
+	generate(t, limited, question(capital)) // its one call of this minute
+	for name, c := range map[string]struct {
+		backend  *litellm.Backend
+		model    string
+		status   int
+		code     string
+		category telemetry.Category
+		remedy   string
+	}{
+		"may not use another model":             {with(proxy.Keys.Small), components.LiteLLMFragile, http.StatusForbidden, "key_model_access_denied", telemetry.Auth, "may not use this model"},
+		"may not use a model that there is not": {with(proxy.Keys.Small), "no-such-model", http.StatusForbidden, "key_model_access_denied", telemetry.Auth, "may not use this model"},
+		"has expired":                           {with(proxy.Keys.Expired), components.LiteLLMSmall, http.StatusUnauthorized, "expired_key", telemetry.Auth, "has expired"},
+		"is blocked":                            {with(proxy.Keys.Blocked), components.LiteLLMSmall, http.StatusUnauthorized, "auth_error", telemetry.Auth, "key"},
+		"has done its calls of this minute":     {limited, components.LiteLLMSmall, http.StatusTooManyRequests, "throttling_error", telemetry.RateLimit, "too many requests"},
+		"cannot be looked up":                   {with("sk-no-such-key"), components.LiteLLMSmall, http.StatusBadRequest, "no_db_connection", telemetry.InvalidRequest, "no database"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, e := fails(t, c.backend, c.model)
+			if category := telemetry.ClassifyError(e); e.Status != c.status || e.Code != c.code || category != c.category || !strings.Contains(e.Remedy, c.remedy) {
+				t.Errorf("error = %v of category %s, want %d (%s), category %s and a remedy with %q", e, category, c.status, c.code, c.category, c.remedy)
+			}
+			if c.status == http.StatusTooManyRequests && (e.RetryAfter <= 0 || e.RequestID == "") {
+				t.Errorf("retry after %v, request %q, want what the proxy says", e.RetryAfter, e.RequestID)
+			}
+			for _, key := range []string{proxy.Keys.Small, proxy.Keys.Expired, proxy.Keys.Blocked, proxy.Keys.Limited, "sk-no-such-key"} {
+				if strings.Contains(fmt.Sprintf("%v %+v %s", e, e, e.Message), key) {
+					t.Errorf("%+v holds the key", e)
+				}
+			}
+		})
+	}
 }
 
 func proxyPort(t *testing.T, url string) int {

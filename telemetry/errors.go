@@ -329,8 +329,9 @@ var knownCodes = codesOf(
 	"unknown_parameter", "unsupported_country_region_territory", "unsupported_parameter", "unsupported_value",
 	// LiteLLM's
 	"auth_error", "authentication_error", "bad_request_error", "budget_exceeded", "internal_server_error",
-	"key_model_access_denied", "not_found_error", "permission_error", "rate_limit_error", "service_unavailable_error",
-	"throttling_error", "timeout_error",
+	"expired_key", "key_model_access_denied", "no_db_connection", "not_found_error", "permission_error", "rate_limit_error",
+	"service_unavailable_error", "team_model_access_denied", "throttling_error", "timeout_error", "token_not_found_in_db",
+	"user_model_access_denied",
 	// watsonx's
 	"authentication_token_expired", "authentication_token_not_valid", "authorization_rejected",
 	"invalid_input_argument", "model_no_support_for_function", "model_not_supported", "quota_reached",

@@ -3,9 +3,12 @@ package components
 import (
 	"context"
 	"crypto/rand"
+	_ "embed"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Names of models that the LiteLLM proxy serves, beside every name of the form
@@ -22,12 +25,23 @@ const (
 	LiteLLMOutputCost = 0.000002
 )
 
-// LiteLLM is a running LiteLLM proxy in front of an Ollama server. It refuses
-// every key but Key, and has no database: it makes no keys itself.
+// LiteLLM is a running LiteLLM proxy in front of an Ollama server. It has no
+// database: it makes no keys, and refuses every key but Key and Keys.
 type LiteLLM struct {
 	URL    string // http://host:port, without /v1
 	Key    string // the master key
+	Keys   LiteLLMKeys
 	server *server
+}
+
+// LiteLLMKeys are virtual keys: the proxy is given what its database would have of
+// each, and judges by that; budgets, which it counts in the database, it does not
+// judge. Tests can share each but Limited.
+type LiteLLMKeys struct {
+	Small   string // may use LiteLLMSmall, and nothing else
+	Expired string // was good until yesterday
+	Blocked string
+	Limited string // may be used once a minute
 }
 
 // RunLiteLLM starts a LiteLLM proxy in front of o and returns when it answers.
@@ -56,9 +70,15 @@ func runLiteLLM(ctx context.Context, o *Ollama) (*LiteLLM, error) {
 	}
 	l := &LiteLLM{URL: "http://" + s.ports.address(0), Key: "sk-" + rand.Text(), server: s}
 	config := filepath.Join(s.dir, "config.yaml")
-	err = os.WriteFile(config, []byte(liteLLMConfig(o, "http://"+s.ports.address(1)+"/v1")), 0o600)
+	keys, err := l.makeKeys()
 	if err == nil {
-		env := append(s.baseEnv(), "LITELLM_MASTER_KEY="+l.Key)
+		err = os.WriteFile(config, []byte(liteLLMConfig(o, "http://"+s.ports.address(1)+"/v1")), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.dir, "keys.py"), liteLLMKeys, 0o600)
+	}
+	if err == nil {
+		env := append(s.baseEnv(), "LITELLM_MASTER_KEY="+l.Key, "VIRTUAL_KEYS="+keys)
 		env = append(env, liteLLMEnv...)
 		err = s.start(env, filepath.Join(dir, "venv", "bin", "python"), "-c", "from litellm import run_server; run_server()",
 			"--config", config, "--host", loopbackHost, "--port", s.ports.port(0), "--num_workers", "1")
@@ -71,6 +91,31 @@ func runLiteLLM(ctx context.Context, o *Ollama) (*LiteLLM, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// liteLLMKeys looks virtual keys up in place of the proxy's database.
+//
+//go:embed litellm_keys.py
+var liteLLMKeys []byte
+
+// makeKeys makes the virtual keys and returns what the proxy is to know of them.
+func (l *LiteLLM) makeKeys() (string, error) {
+	known := map[string]map[string]any{}
+	for key, is := range map[*string]map[string]any{
+		&l.Keys.Small:   {"key_alias": "small", "models": []string{LiteLLMSmall}},
+		&l.Keys.Expired: {"expires": time.Now().AddDate(0, 0, -1).UTC().Format(time.RFC3339)},
+		&l.Keys.Blocked: {"blocked": true},
+		&l.Keys.Limited: {"rpm_limit": 1},
+	} {
+		*key = "sk-" + rand.Text()
+		is["user_id"] = "tester"
+		known[*key] = is
+	}
+	text, err := json.Marshal(known)
+	if err != nil {
+		return "", fmt.Errorf("components: %w", err)
+	}
+	return string(text), nil
 }
 
 // liteLLMEnv keeps the proxy from asking the network for what its package has,
@@ -108,7 +153,10 @@ router_settings:
   fallbacks: [{ %[2]s: [%[1]s] }]
 litellm_settings:
   telemetry: false
+  enable_post_custom_auth_checks: true
 general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
+  custom_auth: keys.look_up
+  custom_auth_run_common_checks: true
 `, LiteLLMSmall, LiteLLMFragile, LiteLLMBroken, o.Model, o.URL, nowhere, LiteLLMInputCost, LiteLLMOutputCost)
 }
