@@ -28,6 +28,7 @@ type config struct {
 	propagate, baggage bool
 	content            bool
 	maxBytes           int
+	contentDir         string
 	chunkEvery         int
 	metrics            metricsConfig
 	logs               logsConfig
@@ -224,6 +225,11 @@ func (c *config) resolveContent(o options, e *environment) (events bool) {
 			c.maxBytes = DefaultContentMaxBytes
 		}
 		e.decide("MELLEA_TRACES_CONTENT_MAX_BYTES", FromOption, c.maxBytes)
+	}
+	if dir, ok := e.get("MELLEA_TRACES_CONTENT_DIR"); ok && !o.storeSet {
+		c.contentDir = dir
+	} else if o.storeSet {
+		e.decide("MELLEA_TRACES_CONTENT_DIR", FromOption, "")
 	}
 	return events
 }

@@ -25,6 +25,7 @@ var variables = []variable{
 	{name: "MELLEA_TRACES_CONSOLE", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACES_CONTENT", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACES_CONTENT_MAX_BYTES", pillar: pillarTraces, standard: "16384"},
+	{name: "MELLEA_TRACES_CONTENT_DIR", pillar: pillarTraces},
 	{name: "MELLEA_GENERATION_CHUNK_EVENTS", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACE_APPLICATION", pillar: pillarTraces, replacement: "MELLEA_TRACES_ENABLED"},
 	{name: "MELLEA_TRACE_BACKEND", pillar: pillarTraces, replacement: "MELLEA_TRACES_ENABLED"},

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/content"
@@ -15,10 +16,6 @@ import (
 // DefaultContentMaxBytes is the cap on one captured value.
 const DefaultContentMaxBytes = 16384
 
-// A Redactor is given each piece of content before it is recorded, with the name of the attribute it is for, and returns
-// what to record in its place. It is called by several goroutines at once. If it panics, the content is not recorded.
-type Redactor func(attribute, text string) string
-
 // capture records content: prompts, replies, reasons, texts of requirements, messages of errors. Its zero value records
 // none. All content passes through it, and nothing else on spans may come from a prompt, a reply or a foreign error.
 type capture struct {
@@ -26,15 +23,21 @@ type capture struct {
 	max     int  // bytes of one value, as JSON where it is a document
 	strings bool // documents as JSON strings, not structured
 	redact  Redactor
+	store   *contentQueue // of documents, whether they are recorded on spans or not; nil is none
 }
 
-// clean is what every text passes: the redactor, and the repair of what is not UTF-8, which OTLP cannot carry.
-func (c capture) clean(key attribute.Key, text string) string {
-	if c.redact != nil {
-		text = c.redact(string(key), text)
+// capturing returns what c and o ask for. A value is no longer than the SDK allows one to be: it cuts strings wherever the
+// limit falls, and half a document is none.
+func capturing(c config, o options) capture {
+	longest := c.maxBytes
+	if limit := sdktrace.NewSpanLimits().AttributeValueLengthLimit; limit >= 0 {
+		longest = min(longest, limit)
 	}
-	return valid(text)
+	return capture{on: c.content, max: longest, strings: o.asStrings, redact: o.redact}
 }
+
+// documents reports whether messages and the like are wanted anywhere.
+func (c capture) documents() bool { return c.on || c.store != nil }
 
 // describe returns the description of a failed span's status.
 func (c capture) describe(err error) string {
@@ -59,32 +62,6 @@ func (c capture) appendText(attrs []attribute.KeyValue, key attribute.Key, text 
 	}
 	text, whole := cut(c.clean(key, text), c.max)
 	return c.mark(append(attrs, key.String(text)), whole)
-}
-
-// object records a text that may be JSON as an object, which the conventions demand: what is none becomes the member field
-// of one. Over the cap it is the text of that member, cut.
-func (c capture) object(span trace.Span, key attribute.Key, field, text string) {
-	if !c.on || text == "" || !span.IsRecording() {
-		return
-	}
-	text = c.clean(key, text)
-	n := node{field: field, text: text, structured: parsed(text)}
-	v, whole := n.value(), true
-	if n.structured.Type() == attribute.MAP {
-		v = n.structured
-	}
-	if len(v.String()) > c.max {
-		n.structured = attribute.Value{}
-		short, ok := n.shrunk(c.max)
-		if !ok {
-			return
-		}
-		v, whole = short.value(), false
-	}
-	if c.strings {
-		v = attribute.StringValue(v.String())
-	}
-	span.SetAttributes(c.mark([]attribute.KeyValue{{Key: key, Value: v}}, whole)...)
 }
 
 func (c capture) mark(attrs []attribute.KeyValue, whole bool) []attribute.KeyValue {
@@ -112,31 +89,104 @@ func (c capture) texts(span trace.Span, key attribute.Key, texts []string) {
 	span.SetAttributes(c.mark([]attribute.KeyValue{key.StringSlice(kept)}, whole)...)
 }
 
+// object records a text that may be JSON as an object, which the conventions demand: what is none becomes the member field
+// of one. Over the cap it is the text of that member, cut.
+func (c capture) object(span trace.Span, key attribute.Key, field, text string) {
+	if !c.documents() || text == "" || !span.IsRecording() {
+		return
+	}
+	n := c.json(key, node{field: field}, text)
+	d := documents{capture: c, span: span}
+	d.set(key, n.object)
+	d.close()
+}
+
 // exchange records the messages, tools and reply of a generation. A reply of which nothing arrived is not recorded.
 func (c capture) exchange(span trace.Span, messages content.Messages, tools content.List[content.ToolSpec], reply content.Message) {
-	if !c.on || !span.IsRecording() {
+	if !c.documents() || !span.IsRecording() {
 		return
 	}
 	d := documents{capture: c, span: span}
 	if !reply.PlainText() || reply.Text() != "" {
-		d.record(semconv.GenAIOutputMessagesKey, []node{c.message(semconv.GenAIOutputMessagesKey, reply)})
+		d.record(semconv.GenAIOutputMessagesKey, fit, c.message(semconv.GenAIOutputMessagesKey, reply))
 	}
 	var system, input []node
 	for m := range messages.Values() {
-		if m.Role() == content.RoleSystem {
-			system = append(system, c.message(semconv.GenAISystemInstructionsKey, m).parts...)
-		} else {
+		if m.Role() != content.RoleSystem {
 			input = append(input, c.message(semconv.GenAIInputMessagesKey, m))
+			continue
+		}
+		texts, rest := split(m)
+		system = append(system, c.message(semconv.GenAISystemInstructionsKey, texts).parts...)
+		if rest.Role() != "" {
+			input = append(input, c.message(semconv.GenAIInputMessagesKey, rest))
 		}
 	}
-	d.record(semconv.GenAIInputMessagesKey, input)
-	d.record(semconv.GenAISystemInstructionsKey, system)
+	d.record(semconv.GenAIInputMessagesKey, fit, input...)
+	d.record(semconv.GenAISystemInstructionsKey, shorten, system...)
 	var defs []node
 	for tool := range tools.Values() {
 		defs = append(defs, c.tool(tool))
 	}
-	d.record(semconv.GenAIToolDefinitionsKey, defs)
+	d.record(semconv.GenAIToolDefinitionsKey, fit, defs...)
 	d.close()
+}
+
+// split takes a system message apart: instructions are text, and what else there may be is a message. That has no role
+// when there is nothing else.
+func split(m content.Message) (texts, rest content.Message) {
+	if m.PlainText() {
+		return m, content.Message{}
+	}
+	var some, others []content.Part
+	for p := range m.Parts() {
+		if _, ok := p.(content.Text); ok {
+			some = append(some, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	if len(others) > 0 {
+		rest = content.NewMessage(m.Role(), others...)
+	}
+	return content.NewMessage(m.Role(), some...), rest
+}
+
+// maxVariables of a prompt template are recorded: a span has room for so many attributes only.
+const maxVariables = 32
+
+// variables records those of a prompt template whose values are in the messages as they were sent: what a guard took out
+// of a message must not come back this way.
+func (c capture) variables(span trace.Span, all content.List[hookpoint.Variable], sent content.Messages) {
+	if !c.on || !span.IsRecording() {
+		return
+	}
+	var attrs []attribute.KeyValue
+	whole, n := true, 0
+	for v := range all.Values() {
+		if v.Value == "" || !contains(sent, v.Value) {
+			continue
+		}
+		if n++; n > maxVariables {
+			whole = false
+			break
+		}
+		key := semconv.GenAIPromptVariableKey + attribute.Key("."+c.clean(semconv.GenAIPromptVariableKey, v.Name))
+		text, all := cut(c.member(key, v.Name, v.Value), c.max)
+		attrs, whole = append(attrs, key.String(text)), whole && all
+	}
+	if len(attrs) > 0 {
+		span.SetAttributes(c.mark(attrs, whole)...)
+	}
+}
+
+func contains(messages content.Messages, text string) bool {
+	for m := range messages.Values() {
+		if strings.Contains(m.Text(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // documents are the structured values of one span.
@@ -147,15 +197,46 @@ type documents struct {
 }
 
 // record sets one. An empty one is not recorded.
-func (d *documents) record(key attribute.Key, doc []node) {
+func (d *documents) record(key attribute.Key, within func(nodes []node, limit int) ([]node, bool), doc ...node) {
 	if len(doc) == 0 {
 		return
 	}
-	v, whole := d.capture.document(doc)
-	d.cut = d.cut || !whole
-	if v.Type() != attribute.EMPTY {
-		d.span.SetAttributes(attribute.KeyValue{Key: key, Value: v})
+	d.set(key, func(limit int) (attribute.Value, bool) {
+		kept, whole := within(doc, limit)
+		if kept == nil {
+			return attribute.Value{}, false
+		}
+		values := make([]attribute.Value, len(kept))
+		for i, n := range kept {
+			values[i] = n.value()
+		}
+		return attribute.SliceValue(values...), whole
+	})
+}
+
+// set puts a document where it is wanted: on the span, within the cap, and into the store, of which the span has a
+// reference then.
+func (d *documents) set(key attribute.Key, within func(limit int) (v attribute.Value, whole bool)) {
+	if d.capture.store != nil {
+		if v, whole := within(storedMaxBytes); v.Type() != attribute.EMPTY {
+			if ref, ok := d.capture.store.add(v.String()); ok {
+				d.span.SetAttributes(references[key].String(valid(ref)))
+			}
+			d.cut = d.cut || !whole
+		}
 	}
+	if !d.capture.on {
+		return
+	}
+	v, whole := within(d.capture.max)
+	d.cut = d.cut || !whole
+	if v.Type() == attribute.EMPTY {
+		return
+	}
+	if d.capture.strings {
+		v = attribute.StringValue(v.String())
+	}
+	d.span.SetAttributes(attribute.KeyValue{Key: key, Value: v})
 }
 
 // close says whether they are whole.
@@ -163,40 +244,6 @@ func (d *documents) close() {
 	if d.cut {
 		d.span.SetAttributes(semconv.MelleaContentTruncatedKey.Bool(true))
 	}
-}
-
-// variables records those of a prompt template whose values are in the messages as they were sent: what a guard took out
-// of a message must not come back this way.
-func (c capture) variables(span trace.Span, all content.List[hookpoint.Variable], sent content.Messages) {
-	if !c.on {
-		return
-	}
-	for v := range all.Values() {
-		for m := range sent.Values() {
-			if strings.Contains(m.Text(), v.Value) {
-				c.text(span, semconv.GenAIPromptVariableKey+attribute.Key("."+valid(v.Name)), v.Value)
-				break
-			}
-		}
-	}
-}
-
-// document returns nodes as one value within the cap, and whether it holds all of them. It is empty when not even the
-// frame of the last node fits.
-func (c capture) document(nodes []node) (attribute.Value, bool) {
-	kept, whole := fit(nodes, c.max)
-	if kept == nil {
-		return attribute.Value{}, false
-	}
-	values := make([]attribute.Value, len(kept))
-	for i, n := range kept {
-		values[i] = n.value()
-	}
-	v := attribute.SliceValue(values...)
-	if c.strings {
-		v = attribute.StringValue(v.String())
-	}
-	return v, whole
 }
 
 // valid returns s with what is not UTF-8 replaced.

@@ -1,8 +1,9 @@
 package telemetry
 
 import (
-	"encoding/json"
-	"strconv"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -25,7 +26,8 @@ type node struct {
 	text  string
 	// structured stands in place of text while text is whole: JSON that a model wrote, as a value.
 	structured attribute.Value
-	atomic     bool // text is of no use in part: it goes as a whole
+	// instead returns what stands in place of a text that is of no use in part; nil for a text that can be cut.
+	instead func(node) node
 }
 
 func (n node) value() attribute.Value {
@@ -53,59 +55,89 @@ func (n node) size() int { return len(n.value().String()) }
 
 func (c capture) message(key attribute.Key, m content.Message) node {
 	n := node{message: true, attrs: []attribute.KeyValue{attribute.String("role", valid(string(m.Role())))}}
-	for p := range m.Parts() {
-		n.parts = append(n.parts, c.part(key, p))
+	var kind string
+	var run []string // texts of that kind which follow each other
+	flush := func() {
+		for _, text := range c.runs(key, run) {
+			n.parts = append(n.parts, typed(kind, "content", text))
+		}
+		run = run[:0]
 	}
+	for p := range m.Parts() {
+		was, text, ok := kind, "", true
+		switch p := p.(type) {
+		case content.Text:
+			kind, text = "text", string(p)
+		case content.Reasoning:
+			kind, text = "reasoning", p.Text
+		default:
+			ok = false
+		}
+		if len(run) > 0 && (!ok || kind != was) {
+			now := kind
+			kind = was
+			flush()
+			kind = now
+		}
+		if ok {
+			run = append(run, text)
+		} else {
+			n.parts = append(n.parts, c.part(key, p))
+		}
+	}
+	flush()
 	return n
 }
 
+// part returns a part that is neither text nor reasoning.
 func (c capture) part(key attribute.Key, p content.Part) node {
 	switch p := p.(type) {
-	case content.Text:
-		return typed("text", "content", c.clean(key, string(p)))
-	case content.Reasoning:
-		return typed("reasoning", "content", c.clean(key, p.Text))
 	case content.ToolCall:
-		n := typed("tool_call", "arguments", c.clean(key, p.Arguments))
-		n.structured = parsed(n.text)
-		n.attrs = append(n.attrs, attribute.String("name", valid(p.Name)))
+		n := c.json(key, typed("tool_call", "arguments", ""), p.Arguments)
+		n.attrs = append(n.attrs, attribute.String("name", c.clean(key, p.Name)))
 		return identified(n, p.ID)
 	case content.ToolResult:
-		n := typed("tool_call_response", "response", c.clean(key, p.Content))
-		n.structured = parsed(n.text)
-		return identified(n, p.CallID)
+		return identified(c.json(key, typed("tool_call_response", "response", ""), p.Content), p.CallID)
 	case content.Image:
 		if url := p.URL(); url != "" {
 			n := typed("uri", "uri", c.clean(key, url))
 			n.attrs = append(n.attrs, attribute.String("modality", "image"))
-			n.atomic = true
+			n.instead = func(n node) node { n.text = ""; return n }
 			return n
 		}
-		return c.blob(key, "image", p.MIME(), p.Base64())
+		return c.blob(key, "image", p.MIME(), p.Bytes())
 	case content.Audio:
-		return c.blob(key, "audio", p.MIME(), p.Base64())
+		return c.blob(key, "audio", p.MIME(), p.Bytes())
 	}
 	return node{attrs: []attribute.KeyValue{attribute.String("type", "unknown")}}
 }
 
-func (c capture) blob(key attribute.Key, modality, mime, data string) node {
-	n := typed("blob", "content", c.clean(key, data))
-	n.attrs = append(n.attrs, attribute.String("modality", modality), attribute.String("mime_type", valid(mime)))
-	n.atomic = true
+// blob returns binary data. Where there is no room for all of it, a reference to it stands in its place, of use to who has
+// the data: its digest as a URI (RFC 6920), and its size.
+func (c capture) blob(key attribute.Key, modality, mime string, data []byte) node {
+	n := typed("blob", "content", c.base64(key, data))
+	kind := []attribute.KeyValue{attribute.String("modality", modality), attribute.String("mime_type", valid(mime))}
+	n.attrs = append(n.attrs, kind...)
+	n.instead = func(n node) node {
+		data, _ := base64.StdEncoding.DecodeString(n.text) // as it was cleaned
+		digest := sha256.Sum256(data)
+		return node{attrs: append(kind[:2:2], attribute.String("type", "uri"), attribute.Int("size", len(data)),
+			attribute.String("uri", "ni:///sha-256;"+base64.RawURLEncoding.EncodeToString(digest[:])))}
+	}
 	return n
 }
 
 func (c capture) tool(t content.ToolSpec) node {
 	n := node{attrs: []attribute.KeyValue{
 		attribute.String("type", "function"),
-		attribute.String("name", valid(t.Name)),
+		attribute.String("name", c.clean(semconv.GenAIToolDefinitionsKey, t.Name)),
 	}}
 	if t.Description != "" {
 		n.attrs = append(n.attrs, attribute.String("description", c.clean(semconv.GenAIToolDefinitionsKey, t.Description)))
 	}
 	if !t.Parameters.IsZero() {
-		if v := parsed(c.clean(semconv.GenAIToolDefinitionsKey, t.Parameters.JSON())); v.Type() != attribute.EMPTY {
-			n.attrs = append(n.attrs, attribute.KeyValue{Key: "parameters", Value: v})
+		if v, ok := parsed(t.Parameters.JSON()); ok {
+			n.attrs = append(n.attrs, attribute.KeyValue{Key: "parameters", Value: c.value(semconv.GenAIToolDefinitionsKey, "", v)})
 		}
 	}
 	return n
@@ -122,8 +154,9 @@ func identified(n node, id string) node {
 	return n
 }
 
-// fit returns nodes that are at most limit bytes as a JSON array: the oldest go first, and of the last one that remains
-// the longest texts are cut. It returns nil when not even its frame fits. The nodes given are not changed.
+// fit returns nodes that are at most limit bytes as a JSON array: binary data that is too much by itself becomes a
+// reference, then the oldest nodes go, and of the last one that remains the longest texts are cut. It returns nil when not
+// even its frame fits. The nodes given are not changed.
 func fit(nodes []node, limit int) (kept []node, whole bool) {
 	sizes := make([]int, len(nodes))
 	total := len("[]") + len(nodes) - 1
@@ -131,19 +164,65 @@ func fit(nodes []node, limit int) (kept []node, whole bool) {
 		sizes[i] = n.size()
 		total += sizes[i]
 	}
+	if total <= limit {
+		return nodes, true
+	}
+	nodes = slices.Clone(nodes)
+	for i := range nodes {
+		if nodes[i].refer(limit) {
+			total -= sizes[i]
+			sizes[i] = nodes[i].size()
+			total += sizes[i]
+		}
+	}
 	first := 0
 	for ; total > limit && first < len(nodes)-1; first++ {
 		total -= sizes[first] + len(",")
 	}
 	kept = nodes[first:]
 	if total <= limit {
-		return kept, first == 0
+		return kept, false
 	}
 	last, ok := kept[0].shrunk(limit - len("[]"))
 	if !ok {
 		return nil, false
 	}
 	return []node{last}, false
+}
+
+// refer puts references in place of the parts that are more than limit bytes. It returns whether there were any.
+func (n *node) refer(limit int) bool {
+	found := false
+	for i, p := range n.parts {
+		if p.instead == nil || len(p.text) <= limit {
+			continue
+		}
+		if !found {
+			n.parts = slices.Clone(n.parts)
+			found = true
+		}
+		p = p.instead(p)
+		p.instead = nil
+		n.parts[i] = p
+	}
+	return found
+}
+
+// shorten is [fit] for parts of one text: the longest are cut, and the oldest go last of all.
+func shorten(parts []node, limit int) (kept []node, whole bool) {
+	around := node{message: true, parts: parts}
+	frame := around.size() - len("[]") - len(parts) + 1
+	for _, p := range parts {
+		frame -= p.size()
+	}
+	if around.size()-frame <= limit {
+		return parts, true
+	}
+	short, ok := around.shrunk(limit + frame)
+	if !ok || len(short.parts) == 0 {
+		return nil, false
+	}
+	return short.parts, false
 }
 
 // shrunk returns the node within limit bytes of JSON: its longest text is cut on a rune boundary, then the next longest,
@@ -181,8 +260,9 @@ func (n *node) cutLongest(over int) bool {
 		longest.structured = attribute.Value{}
 		return true
 	}
-	if longest.atomic {
-		longest.text = ""
+	if longest.instead != nil {
+		*longest = longest.instead(*longest)
+		longest.instead = nil
 		return true
 	}
 	longest.text = prefix(longest.text, escaped(longest.text)-over)
@@ -226,58 +306,21 @@ func escapedRune(r rune) int {
 	return utf8.RuneLen(r)
 }
 
-// maxNesting is how deep JSON may be nested to be recorded as a value; the SDK flattens what is deeper than 64.
-const maxNesting = 32
-
-// parsed returns JSON text as a value, and an empty one when it is not JSON, is nested too deep or is null.
-func parsed(text string) attribute.Value {
-	if depth(text) > maxNesting {
-		return attribute.Value{}
+// object returns the node's text as an object within limit bytes, and whether it is all of it: the JSON it is when that
+// is an object, else one with the text as its only member. It is empty when not even that fits.
+func (n node) object(limit int) (v attribute.Value, whole bool) {
+	if n.structured.Type() == attribute.MAP {
+		v = n.structured
+	} else {
+		v = n.value()
 	}
-	var v any
-	if json.Unmarshal([]byte(text), &v) != nil {
-		return attribute.Value{}
+	if len(v.String()) <= limit {
+		return v, true
 	}
-	return valueOf(v)
-}
-
-func depth(text string) int {
-	level, deepest := 0, 0
-	for i := range len(text) {
-		switch text[i] {
-		case '{', '[':
-			level++
-			deepest = max(deepest, level)
-		case '}', ']':
-			level--
-		}
+	n.structured = attribute.Value{}
+	short, ok := n.shrunk(limit)
+	if !ok {
+		return attribute.Value{}, false
 	}
-	return deepest
-}
-
-func valueOf(v any) attribute.Value {
-	switch v := v.(type) {
-	case bool:
-		return attribute.BoolValue(v)
-	case float64:
-		if i := int64(v); float64(i) == v && strconv.FormatInt(i, 10) == strconv.FormatFloat(v, 'f', -1, 64) {
-			return attribute.Int64Value(i)
-		}
-		return attribute.Float64Value(v)
-	case string:
-		return attribute.StringValue(valid(v))
-	case []any:
-		all := make([]attribute.Value, len(v))
-		for i, e := range v {
-			all[i] = valueOf(e)
-		}
-		return attribute.SliceValue(all...)
-	case map[string]any:
-		all := make([]attribute.KeyValue, 0, len(v))
-		for k, e := range v {
-			all = append(all, attribute.KeyValue{Key: attribute.Key(valid(k)), Value: valueOf(e)})
-		}
-		return attribute.MapValue(all...)
-	}
-	return attribute.Value{}
+	return short.value(), false
 }

@@ -35,6 +35,8 @@ type options struct {
 	maxBytes   *int
 	asStrings  bool
 	redact     Redactor
+	store      ContentStore
+	storeSet   bool
 	hashKey    []byte
 	baggageTo  []string
 	chunkEvery *int
@@ -137,6 +139,17 @@ func WithContentStrings() Option { return func(o *options) { o.asStrings = true 
 
 // WithRedactor passes all content through r before it is recorded.
 func WithRedactor(r Redactor) Option { return func(o *options) { o.redact = r } }
+
+// WithContentStore puts messages, tool definitions, arguments and results into a store, and a reference to each on its
+// span: mellea.content.input_messages.ref and its like. It does not depend on [WithContent], which puts them on spans too.
+// Content is stored after the redactor has seen it, whole up to 8 MiB a document, and only of spans that are recorded.
+//
+// The store never slows or fails a call: what is too much for it, or fails, is lost, counted by
+// [Telemetry.DroppedContent], and reported once. [Telemetry.Shutdown] waits for what is under way. MELLEA_TRACES_CONTENT_DIR
+// names a folder to be the store, a [ContentDir]. nil is none, whatever the variable says.
+func WithContentStore(s ContentStore) Option {
+	return func(o *options) { o.store, o.storeSet = s, true }
+}
 
 // WithHashKey sets the key of the hashes of tool arguments, so that several processes agree on them. The default is
 // random for each process. The key is copied.

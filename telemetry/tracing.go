@@ -31,6 +31,7 @@ type Telemetry struct {
 	bindings []hook.Binding
 	command  bool // runs of the command line are traced
 	hashKey  []byte
+	content  *contentQueue // nil without a store
 
 	provider  trace.TracerProvider
 	sdk       *sdktrace.TracerProvider // nil with an application's own
@@ -97,8 +98,27 @@ func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *war
 	t.tracer = newTracer(t.provider, c, o)
 	t.tracer.hashKey = t.hashKey
 	t.tracer.reuse = t.sdk != nil
+	t.startStore(ctx, c, o, w)
 	t.bindings = plugins(t.tracer, c.scopes)
 	t.command = c.scopes.application
+}
+
+// startStore starts what hands content to its store.
+func (t *Telemetry) startStore(ctx context.Context, c config, o options, w *warner) {
+	store := o.store
+	if c.contentDir != "" {
+		dir, err := NewContentDir(c.contentDir)
+		if err != nil {
+			w.warn(ctx, "content is not stored in MELLEA_TRACES_CONTENT_DIR: "+storeError(err))
+			return
+		}
+		store = dir
+	}
+	if store == nil {
+		return
+	}
+	t.content = newContentQueue(store, o.logger)
+	t.tracer.capture.store = t.content
 }
 
 func newTracer(p trace.TracerProvider, c config, o options) *tracer {
@@ -107,7 +127,7 @@ func newTracer(p trace.TracerProvider, c config, o options) *tracer {
 		application: p.Tracer(semconv.ScopeApplication, scope...),
 		backend:     p.Tracer(semconv.ScopeBackend, scope...),
 		sessions:    o.sessions,
-		capture:     capture{on: c.content, max: c.maxBytes, strings: o.asStrings, redact: o.redact},
+		capture:     capturing(c, o),
 		chunkEvery:  c.chunkEvery,
 	}
 	if c.propagate {
@@ -140,13 +160,20 @@ func moduleVersion() string {
 	return ""
 }
 
-// minimumEvents is the least limit on a span's events: chunks, retries and milestones together.
-const minimumEvents = 128
+// The least limits on a span. Events are chunks, retries and milestones together. Attributes are all that a span may have
+// beside content: usage and errors are to be there whatever the limit.
+const (
+	minimumEvents     = 128
+	minimumAttributes = 64
+)
 
 func (t *Telemetry) startSDK(ctx context.Context, c config, o options, w *warner) {
 	limits := sdktrace.NewSpanLimits()
 	if limits.EventCountLimit >= 0 {
 		limits.EventCountLimit = max(limits.EventCountLimit, minimumEvents)
+	}
+	if limits.AttributeCountLimit >= 0 {
+		limits.AttributeCountLimit = max(limits.AttributeCountLimit, minimumAttributes)
 	}
 	// No process detector: command lines are content.
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(c.resource...))
@@ -267,7 +294,11 @@ func (t *Telemetry) ForceFlush(ctx context.Context) error {
 		return nil
 	}
 	lost := t.losses()
-	return errors.Join(t.flushSpans(ctx), t.metrics.flush(ctx), t.logs.flush(ctx), lost())
+	err := errors.Join(t.flushSpans(ctx), t.metrics.flush(ctx), t.logs.flush(ctx))
+	if t.content != nil {
+		t.content.flush(ctx)
+	}
+	return errors.Join(err, lost())
 }
 
 func (t *Telemetry) flushSpans(ctx context.Context) error {
@@ -277,15 +308,19 @@ func (t *Telemetry) flushSpans(ctx context.Context) error {
 	return nil
 }
 
-// losses returns a function that returns an *[ExportError] for what has been lost since, nil for nothing.
+// losses returns a function that returns the error for what has been lost since, nil for nothing: an *[ExportError], a
+// *[ContentLostError] or both.
 func (t *Telemetry) losses() func() error {
-	spans, logs := t.DroppedSpans(), t.DroppedLogs()
+	spans, logs, documents := t.DroppedSpans(), t.DroppedLogs(), t.DroppedContent()
 	return func() error {
-		e := &ExportError{Spans: t.DroppedSpans() - spans, Logs: t.DroppedLogs() - logs}
-		if e.Spans == 0 && e.Logs == 0 {
-			return nil
+		var exported, stored error
+		if e := (&ExportError{Spans: t.DroppedSpans() - spans, Logs: t.DroppedLogs() - logs}); e.Spans > 0 || e.Logs > 0 {
+			exported = e
 		}
-		return e
+		if n := t.DroppedContent() - documents; n > 0 {
+			stored = &ContentLostError{Documents: n}
+		}
+		return errors.Join(exported, stored)
 	}
 }
 
@@ -316,6 +351,9 @@ func (t *Telemetry) stop(ctx context.Context) error {
 	var spans, metrics, logs error
 	all.Go(func() { metrics = t.metrics.shutdown(ctx) })
 	all.Go(func() { logs = t.logs.shutdown(ctx) })
+	if t.content != nil {
+		all.Go(func() { t.content.shutdown(ctx) })
+	}
 	if t.sdk != nil {
 		spans = t.stopProcessors(ctx)
 	} else {

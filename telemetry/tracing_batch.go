@@ -25,7 +25,7 @@ func (o *operation) completed(out hookpoint.BatchOutcome) {
 	pre, post := &out.Pre, &out.Post
 	g := &post.Generation
 	a := o.outcome(s.attrs, out.Ending, out.Err)
-	a = usage(a, g.Usage)
+	a = usage(a, g)
 	a = response(a, g, out.Ending)
 	a = o.asked(a, semconv.GenAIOperationNameTextCompletion, &pre.Info, pre.Model(), g)
 	if pre.Conversation != "" {
@@ -49,7 +49,7 @@ func (o *operation) completed(out hookpoint.BatchOutcome) {
 // completions records the prompts of a batch and what came of them, in the same order. An item of which nothing came is
 // not recorded.
 func (c capture) completions(span trace.Span, prompts content.List[string], items content.List[backend.BatchItem]) {
-	if !c.on || !span.IsRecording() {
+	if !c.documents() || !span.IsRecording() {
 		return
 	}
 	var input, output []node
@@ -62,7 +62,7 @@ func (c capture) completions(span trace.Span, prompts content.List[string], item
 		input = append(input, c.message(semconv.GenAIInputMessagesKey, content.User(prompt)))
 	}
 	d := documents{capture: c, span: span}
-	d.record(semconv.GenAIOutputMessagesKey, output)
-	d.record(semconv.GenAIInputMessagesKey, input)
+	d.record(semconv.GenAIOutputMessagesKey, fit, output...)
+	d.record(semconv.GenAIInputMessagesKey, fit, input...)
 	d.close()
 }

@@ -98,13 +98,13 @@ func (o *operation) generated(out hookpoint.GenerationOutcome) {
 	// Usage and errors first: a limit on attributes must not cost them.
 	pre, g := &out.Pre, &out.Post.Generation
 	a := o.outcome(s.attrs, out.Ending, out.Err)
-	a = usage(a, g.Usage)
+	a = usage(a, g)
 	a = response(a, g, out.Ending)
 	a = o.request(a, pre, g)
 	s.attrs = a
 	o.set(a)
 	o.events(g, out.Ending)
-	if out.Ending == hook.Rejected || !o.tracer.capture.on {
+	if out.Ending == hook.Rejected || !o.tracer.capture.documents() {
 		return
 	}
 	o.tracer.capture.exchange(o.span, pre.Messages, pre.Tools, out.Post.Reply)
@@ -295,7 +295,12 @@ func finishReason(reason string) attribute.KeyValue {
 	return semconv.GenAIResponseFinishReasonsKey.StringSlice([]string{valid(reason)})
 }
 
-func usage(a []attribute.KeyValue, u content.Usage) []attribute.KeyValue {
+// usage adds what the call used, and what the server says it cost.
+func usage(a []attribute.KeyValue, g *backend.Generation) []attribute.KeyValue {
+	if g.Cost.Reported {
+		a = append(a, semconv.MelleaUsageCostUSDKey.Float64(g.Cost.USD))
+	}
+	u := g.Usage
 	if !u.Reported() {
 		return a
 	}

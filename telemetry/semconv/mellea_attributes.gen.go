@@ -199,6 +199,60 @@ const (
 	//
 	// Example: true
 	MelleaContentTruncatedKey = attribute.Key("mellea.content.truncated")
+	// Where the content store keeps what gen_ai.input.messages is of; a URI, or
+	// whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentInputMessagesRefKey = attribute.Key("mellea.content.input_messages.ref")
+	// Where the content store keeps what gen_ai.output.messages is of; a URI, or
+	// whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentOutputMessagesRefKey = attribute.Key("mellea.content.output_messages.ref")
+	// Where the content store keeps what gen_ai.system_instructions is of; a URI,
+	// or whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentSystemInstructionsRefKey = attribute.Key("mellea.content.system_instructions.ref")
+	// Where the content store keeps what gen_ai.tool.definitions is of; a URI, or
+	// whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentToolDefinitionsRefKey = attribute.Key("mellea.content.tool_definitions.ref")
+	// Where the content store keeps what gen_ai.tool.call.arguments is of; a URI,
+	// or whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentToolCallArgumentsRefKey = attribute.Key("mellea.content.tool_call_arguments.ref")
+	// Where the content store keeps what gen_ai.tool.call.result is of; a URI, or
+	// whatever the store calls it.
+	//
+	// Type: string.
+	//
+	// When: A content store is set and there is such content.
+	//
+	// Example: "file:///var/lib/app/content/3f/3f9a62c1.json"
+	MelleaContentToolCallResultRefKey = attribute.Key("mellea.content.tool_call_result.ref")
 	// The session's id, a UUID; a clone has its own.
 	//
 	// Type: string.
@@ -546,6 +600,14 @@ const (
 	//
 	// Example: 193
 	MelleaUsageTotalTokensKey = attribute.Key("mellea.usage.total_tokens")
+	// What the server says the call cost.
+	//
+	// Type: double, unit USD.
+	//
+	// When: The server reported a price.
+	//
+	// Example: 0.0021
+	MelleaUsageCostUSDKey = attribute.Key("mellea.usage.cost.usd")
 	// The time from the request to the first delta of text, reasoning or a tool
 	// call.
 	//
