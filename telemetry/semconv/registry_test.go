@@ -274,14 +274,17 @@ func TestSpansOfTheContract(t *testing.T) {
 		"mellea.validation": "validation: mellea.validation.requirement_count mellea.validation.passed mellea.validation.passed_count mellea.validation.failed_count" +
 			" mellea.validation.failure_reasons mellea.sampling.iteration mellea.session.id",
 		"mellea.requirement":  "requirement: mellea.requirement.type mellea.requirement.name mellea.requirement.passed mellea.requirement.score mellea.requirement.reason",
-		"mellea.execute_tool": "execute_tool {gen_ai.tool.name}: mellea.tool.status mellea.tool.execution_time_ms mellea.tool.is_control_flow mellea.tool.arguments_hash mellea.session.id",
+		"mellea.execute_tool": "execute_tool {gen_ai.tool.name}: mellea.tool.status mellea.tool.execution_time_ms mellea.tool.is_control_flow mellea.tool.arguments_hash" +
+			" mellea.content.tool_call_arguments.ref mellea.content.tool_call_result.ref mellea.session.id",
 		"mellea.invoke_agent": "invoke_agent {gen_ai.agent.name}: mellea.agent.turns mellea.session.id",
 		"mellea.stream": "stream: mellea.streaming.has_requirements mellea.streaming.requirement_count mellea.streaming.chunking_strategy mellea.streaming.full_text_length" +
 			" mellea.streaming.success gen_ai.request.model gen_ai.provider.name mellea.session.id +quick_check +chunk +streaming_done +full_validation +error +completed",
 		"mellea.chat": "chat {gen_ai.request.model}: mellea.component.type mellea.request.context_size mellea.request.format_type mellea.request.retries" +
-			" mellea.response.request_id mellea.usage.total_tokens mellea.sampling.iteration +first_chunk +first_token +stream_complete +chunk_processed +retry",
+			" mellea.response.request_id mellea.usage.total_tokens mellea.usage.cost.usd mellea.sampling.iteration" +
+			" mellea.content.input_messages.ref mellea.content.output_messages.ref mellea.content.system_instructions.ref mellea.content.tool_definitions.ref +first_chunk +first_token +stream_complete +chunk_processed +retry",
 		"mellea.text_completion": "text_completion {gen_ai.request.model}: mellea.request.num_actions mellea.batch.failed_count mellea.request.format_type" +
-			" mellea.request.retries mellea.response.request_id mellea.usage.total_tokens +retry",
+			" mellea.request.retries mellea.response.request_id mellea.usage.total_tokens mellea.usage.cost.usd" +
+			" mellea.content.input_messages.ref mellea.content.output_messages.ref +retry",
 		"mellea.cli":        "mellea {mellea.cli.command}: mellea.cli.command mellea.cli.subcommand mellea.cli.args process.exit.code",
 		"mellea.mcp_client": "{mcp.method.name} {gen_ai.tool.name}:",
 		"mellea.mcp_server": "{mcp.method.name} {gen_ai.tool.name}:",
