@@ -141,7 +141,8 @@ func (c capture) value(key attribute.Key, name string, v any) attribute.Value {
 	case map[string]any:
 		all := make([]attribute.KeyValue, 0, len(v))
 		for k, e := range v {
-			all = append(all, attribute.KeyValue{Key: attribute.Key(c.clean(key, k)), Value: c.value(key, k, e)})
+			k = c.clean(key, k)
+			all = append(all, attribute.KeyValue{Key: attribute.Key(k), Value: c.value(key, k, e)})
 		}
 		return attribute.MapValue(all...)
 	}

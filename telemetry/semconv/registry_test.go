@@ -273,7 +273,7 @@ func TestSpansOfTheContract(t *testing.T) {
 			" mellea.sampling.iterations_used mellea.sampling.failure_reason +iteration +repair +select",
 		"mellea.validation": "validation: mellea.validation.requirement_count mellea.validation.passed mellea.validation.passed_count mellea.validation.failed_count" +
 			" mellea.validation.failure_reasons mellea.sampling.iteration mellea.session.id",
-		"mellea.requirement":  "requirement: mellea.requirement.type mellea.requirement.name mellea.requirement.passed mellea.requirement.score mellea.requirement.reason",
+		"mellea.requirement": "requirement: mellea.requirement.type mellea.requirement.name mellea.requirement.passed mellea.requirement.score mellea.requirement.reason",
 		"mellea.execute_tool": "execute_tool {gen_ai.tool.name}: mellea.tool.status mellea.tool.execution_time_ms mellea.tool.is_control_flow mellea.tool.arguments_hash" +
 			" mellea.content.tool_call_arguments.ref mellea.content.tool_call_result.ref mellea.session.id",
 		"mellea.invoke_agent": "invoke_agent {gen_ai.agent.name}: mellea.agent.turns mellea.session.id",
