@@ -135,7 +135,6 @@ func (s *Server) addTraces(m *coltrace.ExportTraceServiceRequest) {
 	s.keep(m)
 	s.traces = append(s.traces, m)
 	s.spans = append(s.spans, flatten(m)...)
-	s.traces = append(s.traces, m)
 }
 
 func (s *Server) addLogs(m *collogs.ExportLogsServiceRequest) {
