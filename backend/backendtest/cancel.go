@@ -103,21 +103,9 @@ func runCancel(t *testing.T, s Suite) {
 			t.Errorf("got %d requests, want none", n)
 		}
 	})
-	t.Run("while it waits for the next try", func(t *testing.T) {
-		t.Parallel()
-		arrived := make(chan struct{}, 8)
-		_, b := s.serve(t, func(int, Received) script {
-			arrived <- struct{}{}
-			return script{status: 429, header: map[string]string{"Retry-After": "30"}}
-		}, func(c *Config) { c.Retries = 3 })
-		ctx, cancel := context.WithCancel(context.Background())
-		out := start(t, ctx, b, ask(false))
-		<-arrived
-		cancel()
-		if err := out.Wait(patient(t)); !errors.Is(err, context.Canceled) {
-			t.Errorf("got error %v, want context.Canceled in it", err)
-		}
-	})
+	if !s.InProcess { // which has one try
+		t.Run("while it waits for the next try", func(t *testing.T) { t.Parallel(); s.cancelledBetweenTries(t) })
+	}
 	t.Run("the deadline", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, stream bool) {
@@ -142,4 +130,19 @@ func runCancel(t *testing.T, s Suite) {
 			t.Errorf("got error %v, want ErrAbandoned", err)
 		}
 	})
+}
+
+func (s Suite) cancelledBetweenTries(t *testing.T) {
+	arrived := make(chan struct{}, 8)
+	_, b := s.serve(t, func(int, Received) script {
+		arrived <- struct{}{}
+		return script{status: 429, header: map[string]string{"Retry-After": "30"}}
+	}, func(c *Config) { c.Retries = 3 })
+	ctx, cancel := context.WithCancel(context.Background())
+	out := start(t, ctx, b, ask(false))
+	<-arrived
+	cancel()
+	if err := out.Wait(patient(t)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want context.Canceled in it", err)
+	}
 }

@@ -31,7 +31,7 @@ func runConcurrent(t *testing.T, s Suite) {
 		reply.ID = "id-" + r.Prompt()
 		reply.Text = strings.SplitAfter("answer to "+r.Prompt()+" in words", " ")
 		return script{reply: reply, hold: all} // none is answered before all have come
-	}, func(c *Config) { transport = c.Transport })
+	}, func(c *Config) { transport, c.Calls = c.Transport, concurrentCalls })
 	var freed atomic.Int64
 	watched(t, func(ctx context.Context) {
 		var calls sync.WaitGroup

@@ -2,7 +2,8 @@
 // the model server.
 //
 // [Run] checks a backend against a fake server that the suite scripts. The backend brings a [Dialect], which turns the
-// script into its server's bytes; [ChatCompletions] is that of the OpenAI API. [RunReal] checks what holds with any
+// script into its server's bytes; [ChatCompletions] is that of the OpenAI API. A backend whose model is in the program
+// runs it with an engine that takes the script from the fake server, see [Suite.InProcess]. [RunReal] checks what holds with any
 // model, for a backend that talks to a real server or has its model in process.
 //
 // What they find is held against recorded [Results], which the scoreboard of the documentation is made of. After a change

@@ -22,10 +22,14 @@ type Feature struct {
 	// Title says what is checked.
 	Title string
 
-	test string // name of the subtest
-	fake func(*testing.T, Suite) Outcome
-	real func(*testing.T, *realRun) Outcome
+	test    string // name of the subtest
+	fake    func(*testing.T, Suite) Outcome
+	real    func(*testing.T, *realRun) Outcome
+	network bool // it is about servers that are far away
 }
+
+// checkedBy says that Run checks the feature.
+func (f Feature) checkedBy(s Suite) bool { return f.fake != nil && (!s.InProcess || !f.network) }
 
 // Features iterates over all features, in the order of the scoreboard.
 func Features() iter.Seq[Feature] {
@@ -63,9 +67,9 @@ var features = []Feature{
 	{ID: "reasoning_usage", Title: "reasoning tokens counted", test: "ReasoningUsage", fake: runReasoningUsage},
 	{ID: "metadata", Title: "metadata: server, model, ids, finish reasons, parameters as sent, trace context", test: "Metadata", fake: must(runMetadata), real: realMetadata},
 	{ID: "errors", Title: "typed errors with a remedy for everything a server may answer", test: "BadInput", fake: must(runBadInput), real: realErrors},
-	{ID: "retries", Title: "retries before the first byte, and none after it", test: "Retry", fake: must(runRetry)},
-	{ID: "cut_off", Title: "a reply cut off after each of its bytes", test: "CutOff", fake: must(runCutOff)},
-	{ID: "killed", Title: "the server killed 500 times in the middle of a stream", test: "Killed", fake: must(runKilled)},
+	{ID: "retries", Title: "retries before the first byte, and none after it", test: "Retry", fake: must(runRetry), network: true},
+	{ID: "cut_off", Title: "a reply cut off after each of its bytes", test: "CutOff", fake: must(runCutOff), network: true},
+	{ID: "killed", Title: "the server killed 500 times in the middle of a stream", test: "Killed", fake: must(runKilled), network: true},
 	{ID: "concurrent", Title: "1000 calls at once, nothing left behind", test: "Concurrent", fake: must(runConcurrent)},
 	{ID: "models", Title: "a list of the models", test: "Models", fake: runModels, real: realModels},
 }

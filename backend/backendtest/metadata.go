@@ -22,7 +22,7 @@ func runMetadata(t *testing.T, s Suite) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			host, port := hostPort(t, srv.url)
+			host, port := s.address(t, srv)
 			g := r.Generation
 			seed, _ := g.Sent.Seed()
 			type summary struct {
@@ -45,6 +45,9 @@ func runMetadata(t *testing.T, s Suite) {
 			if s.NoResponseID {
 				want.ResponseID = ""
 			}
+			if s.InProcess {
+				want.RequestID, want.InProcess = "", true
+			}
 			got := summary{
 				g.Provider, g.Model, g.ResponseModel, g.ResponseID, g.RequestID, g.FinishReasons.Slice(), g.Usage,
 				g.ServerAddress, g.ServerPort, g.Streaming, g.InProcess, g.Retries.Len(), g.Sent.Model(), seed, g.Sent.Stream(),
@@ -62,12 +65,15 @@ func runMetadata(t *testing.T, s Suite) {
 		if err != nil {
 			t.Fatalf("Info: %v", err)
 		}
-		host, port := hostPort(t, srv.url)
+		host, port := s.address(t, srv)
 		got := []any{info.Provider, info.Model, info.ServerAddress, info.ServerPort}
 		if diff := cmp.Diff(got, []any{s.Provider, ownModel, host, port}); diff != "" {
 			t.Errorf("info (-got +want):\n%s", diff)
 		}
 	})
+	if s.InProcess {
+		return
+	}
 	t.Run("headers of the context go with every try", func(t *testing.T) {
 		t.Parallel()
 		srv, b := s.serve(t, sequence(script{status: 503, header: map[string]string{"Retry-After": "0"}}, script{reply: s.reply()}),
@@ -103,6 +109,15 @@ func wantTimes(tb testing.TB, g backend.Generation) {
 	if g.Chunks == 0 {
 		tb.Error("got no chunks counted, want some")
 	}
+}
+
+// address is where requests are told to go.
+func (s Suite) address(tb testing.TB, srv *server) (host string, port int) {
+	tb.Helper()
+	if s.InProcess {
+		return "", 0
+	}
+	return hostPort(tb, srv.url)
 }
 
 func hostPort(tb testing.TB, raw string) (host string, port int) {

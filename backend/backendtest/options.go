@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,27 +52,15 @@ func runOptions(t *testing.T, s Suite) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantMember(t, srv.recorded()[0].body, path, tt.want)
+			s.wantOption(t, srv.recorded()[0].body, tt.option, path, tt.want)
 			if !r.Generation.Sent.Has(tt.option) {
 				t.Error("the option is not among those sent, want it there")
 			}
 		})
 	}
-	t.Run("an option left open is not sent", func(t *testing.T) {
-		t.Parallel()
-		srv, b := s.serve(t, always(script{reply: s.reply()}))
-		if _, err := generate(t, b, ask(false)); err != nil {
-			t.Fatal(err)
-		}
-		for option, path := range s.Options {
-			if option == backend.NeutralModel {
-				continue
-			}
-			if v, ok := member(t, srv.recorded()[0].body, path); ok {
-				t.Errorf("got %s = %v, want the choice left to the server", path, v)
-			}
-		}
-	})
+	if !s.InProcess { // a model in process has no choice of its own
+		t.Run("an option left open is not sent", func(t *testing.T) { t.Parallel(); s.leftOpen(t) })
+	}
 	t.Run("a provider's own parameter passes through", func(t *testing.T) {
 		t.Parallel()
 		srv, b := s.serve(t, always(script{reply: s.reply()}))
@@ -83,6 +72,21 @@ func runOptions(t *testing.T, s Suite) {
 		wantMember(t, srv.recorded()[0].body, s.ExtraPath, "value")
 	})
 	runNative(t, s)
+}
+
+func (s Suite) leftOpen(t *testing.T) {
+	srv, b := s.serve(t, always(script{reply: s.reply()}))
+	if _, err := generate(t, b, ask(false)); err != nil {
+		t.Fatal(err)
+	}
+	for option, path := range s.Options {
+		if option == backend.NeutralModel {
+			continue
+		}
+		if v, ok := member(t, srv.recorded()[0].body, path); ok {
+			t.Errorf("got %s = %v, want the choice left to the server", path, v)
+		}
+	}
 }
 
 func runNative(t *testing.T, s Suite) {
@@ -107,7 +111,7 @@ func runNative(t *testing.T, s Suite) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantMember(t, srv.recorded()[0].body, s.Options[backend.NeutralMaxTokens], tt.want)
+			s.wantOption(t, srv.recorded()[0].body, backend.NeutralMaxTokens, s.Options[backend.NeutralMaxTokens], tt.want)
 			if got, _ := r.Generation.Sent.MaxTokens(); float64(got) != tt.want {
 				t.Errorf("got max-tokens %d among the options sent, want %v", got, tt.want)
 			}
@@ -153,6 +157,14 @@ func wantUnsupported(t *testing.T, s Suite, option backend.Neutral, set func(bac
 	}
 	if n := len(srv.recorded()); n != 3 {
 		t.Errorf("got %d requests, want none for the strict one", n-3)
+	}
+}
+
+// wantOption checks where a request has an option, unless the backend keeps that to itself.
+func (s Suite) wantOption(tb testing.TB, body []byte, option backend.Neutral, path string, want any) {
+	tb.Helper()
+	if !slices.Contains(s.Kept, option) {
+		wantMember(tb, body, path, want)
 	}
 }
 

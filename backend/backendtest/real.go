@@ -69,7 +69,8 @@ func RunReal(t *testing.T, b backend.Backend, real Real) {
 	if info.Provider == "" || info.Model == "" || (info.ServerAddress == "") != info.InProcess {
 		t.Errorf("got info %+v, want a provider, a model and a server unless it is in process", info)
 	}
-	board := keepBoard(t, real.Name, Results{Backend: real.Name, Against: real.Against, Real: true, Features: map[string]Outcome{}})
+	board := keepBoard(t, real.Name, Results{Backend: real.Name, Against: real.Against, Real: true, Features: map[string]Outcome{}},
+		func(f Feature) bool { return f.real != nil })
 	run := &realRun{Real: real, backend: b, info: info, ctx: ctx}
 	for _, f := range features {
 		if f.real == nil {

@@ -56,6 +56,7 @@ func ReadResults(path string) (Results, error) {
 // board collects the outcomes of one run.
 type board struct {
 	path string
+	all  int // features that are checked
 
 	mu      sync.Mutex
 	ran     int // features whose test has ended
@@ -65,17 +66,28 @@ type board struct {
 // fakeServer is what stands for a server in the suite that needs none.
 const fakeServer = "strict fake"
 
+// ScriptedEngine is what [Results] of a model in process are against, in the suite that needs no real one.
+const ScriptedEngine = "scripted engine"
+
 func newBoard(t *testing.T, s Suite) *board {
 	r := Results{Backend: s.Name, Against: fakeServer, Features: map[string]Outcome{}, Options: map[string]string{}}
+	if s.InProcess {
+		r.Against = ScriptedEngine
+	}
 	for _, o := range settings {
 		r.Options[o.option.String()] = s.Options[o.option]
 	}
-	return keepBoard(t, s.Name, r)
+	return keepBoard(t, s.Name, r, func(f Feature) bool { return f.checkedBy(s) })
 }
 
 // keepBoard returns a board that is compared with its file when t has ended; without a name it keeps nothing.
-func keepBoard(t *testing.T, name string, r Results) *board {
+func keepBoard(t *testing.T, name string, r Results, checked func(Feature) bool) *board {
 	b := &board{results: r}
+	for f := range Features() {
+		if checked(f) {
+			b.all++
+		}
+	}
 	if name == "" {
 		return b
 	}
@@ -118,15 +130,7 @@ func (b *board) check(t *testing.T) {
 }
 
 // partial says that only some features were asked for.
-func (b *board) partial() bool {
-	all := 0
-	for f := range Features() {
-		if (b.results.Real && f.real != nil) || (!b.results.Real && f.fake != nil) {
-			all++
-		}
-	}
-	return b.ran < all
-}
+func (b *board) partial() bool { return b.ran < b.all }
 
 // record writes the outcomes; results that have not changed keep their date.
 func (b *board) record(t *testing.T, old Results) {

@@ -45,6 +45,18 @@ type Suite struct {
 	Tools bool
 	// ModelUnknown is the code of the 404 for a model the server does not know.
 	ModelUnknown string
+
+	// InProcess is for a backend whose model is in the program. New makes it with an engine of the test, which has the
+	// script from cfg.URL as a client would have it: what the engine is asked is the request, what it says the reply. Checks
+	// of what only a server or a network does are left out, a schema is taken for a grammar at SchemaPath, and every setting
+	// of a request may be filled in.
+	InProcess bool
+	// Kept lists options that the backend sees to itself: no request has them. In Options they have the name that
+	// they have in the backend.
+	Kept []backend.Neutral
+	// NoCallIDs says that the dialect has no ids of tool calls: the backend makes them up, and results go back in the order of
+	// their calls.
+	NoCallIDs bool
 }
 
 // Config is what one backend of the suite is made with.
@@ -63,6 +75,8 @@ type Config struct {
 	Transport *http.Transport
 	// Logger gets what the backend warns of.
 	Logger *slog.Logger
+	// Calls is how many generations must run at the same time.
+	Calls int
 	// FetchLocal lets a backend that fetches images by their URL do so from this machine, which it must not otherwise.
 	FetchLocal bool
 }
@@ -78,7 +92,7 @@ const (
 // Model names that the suite uses.
 const (
 	ownModel    = "own-model"
-	calledModel = "called-model"
+	calledModel = "maker/called-model"
 )
 
 // Run runs the suite as subtests of t, one for each [Feature]. They run in parallel with each other. When all have, what
@@ -87,7 +101,7 @@ func Run(t *testing.T, s Suite) {
 	t.Helper()
 	board := newBoard(t, s)
 	for _, f := range features {
-		if f.fake == nil {
+		if !f.checkedBy(s) {
 			continue
 		}
 		t.Run(f.test, func(t *testing.T) {
@@ -105,7 +119,7 @@ func (s Suite) backendAt(t *testing.T, url string, change ...func(*Config)) back
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := Config{
-		URL: url, Model: ownModel, Key: hiddenKey, ReplyLimit: 1 << 20, Transport: transport,
+		URL: url, Model: ownModel, Key: hiddenKey, ReplyLimit: 1 << 20, Transport: transport, Calls: 8,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {

@@ -31,6 +31,9 @@ func render(rows []backendtest.Results) []byte {
 	b.WriteString("✓ works, and a test shows it · – the backend or its server does not have it, and refuses it when asked · ✗ a test fails · `·` not checked there\n")
 	if len(fakes) > 0 {
 		b.WriteString("\n### Against a strict fake of each server\n\nThe fake refuses what its API does not document. Every run of the tests compares these columns with what it finds.\n\n")
+		if slices.ContainsFunc(fakes, func(r backendtest.Results) bool { return r.Against == backendtest.ScriptedEngine }) {
+			b.WriteString("A model in process has a scripted engine in the place of a server; what only servers and networks do is not checked there.\n\n")
+		}
 		matrix(&b, fakes)
 	}
 	if len(reals) > 0 {

@@ -54,8 +54,8 @@ func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (
 	close(next)
 	workers.Wait()
 	for _, it := range items {
-		g.Usage = g.Usage.Add(it.Usage)
 		if it.Err == nil {
+			g.Usage = g.Usage.Add(it.Usage)
 			g.FinishReasons = g.FinishReasons.Append(it.FinishReason)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/mellea-go/mellea/schema"
 )
 
-func touch(t *testing.T, dir, name string) string {
+func touch(t testing.TB, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
