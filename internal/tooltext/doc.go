@@ -13,6 +13,7 @@
 //
 // Neither has ids: results stand in the order of their calls.
 //
-// All that a model, a user or a tool has written is data: where it has one of a convention's tags it is written in
-// JSON with an escape, so that a result cannot end itself and begin another.
+// What others have written does not become a part of the convention: where the arguments of a call, the result of a tool
+// or its description have one of Hermes's tags, it has an escape in their JSON, so that a result cannot end itself and
+// begin another; and where a user's message has the tag of a result, it gets a space, so that it is none.
 package tooltext

@@ -17,7 +17,15 @@ type Turn struct{ Role, Text string }
 // Turns returns the conversation with the tools that are offered and the calls and results that it has. Parts other than
 // text, calls and results are left out. Everything that is not the convention's own goes through plain.
 func (f Format) Turns(messages content.Messages, tools content.List[content.ToolSpec], plain func(string) string) []Turn {
-	w := &writer{format: f, plain: plain}
+	w := &writer{format: f, plain: plain, tooled: tools.Len() > 0}
+	for m := range messages.Values() {
+		for p := range m.Parts() {
+			switch p.(type) {
+			case content.ToolCall, content.ToolResult:
+				w.tooled = true
+			}
+		}
+	}
 	offer := ""
 	if tools.Len() > 0 {
 		offer = w.offer(tools)
@@ -56,6 +64,7 @@ func resultsOf(m content.Message) (all []content.ToolResult) {
 type writer struct {
 	format Format
 	plain  func(string) string
+	tooled bool // the conversation has to do with tools
 	turns  []Turn
 	calls  []content.ToolCall // of the last message that had some
 }
@@ -108,7 +117,11 @@ func (w *writer) message(m content.Message) {
 	}
 	calls := slices.Collect(m.ToolCalls())
 	if len(calls) == 0 {
-		w.add(string(role), w.plain(m.Text()))
+		text := m.Text()
+		if role == content.RoleUser && w.tooled && w.format == Hermes {
+			text = forged.Replace(text)
+		}
+		w.add(string(role), w.plain(text))
 		return
 	}
 	w.calls = calls
@@ -182,6 +195,9 @@ func result(text string) string {
 var escaped = strings.NewReplacer(
 	tagTools, `\u003ctools>`, tagToolsEnd, `\u003c/tools>`, tagCall, `\u003ctool_call>`, tagCallEnd, `\u003c/tool_call>`,
 	tagResponse, `\u003ctool_response>`, tagResponseEnd, `\u003c/tool_response>`)
+
+// forged are the tags that a user's text must not have, as results come in the place of a user's text.
+var forged = strings.NewReplacer(tagResponse, "< tool_response>", tagResponseEnd, "</ tool_response>")
 
 // data is JSON that is not the convention's own.
 func (w *writer) data(json string) string { return w.plain(escaped.Replace(json)) }

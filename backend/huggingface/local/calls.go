@@ -117,11 +117,8 @@ func (a *answer) follow(s sampler, certain bool) (done bool, err error) {
 	case !a.tried && certain:
 		a.tried = true
 		g, ok, err := a.format.Rest(a.box.offered, opening)
-		if err != nil || !ok {
-			return false, nil //nolint:nilerr // free then: arguments are checked before the tool sees them
-		}
-		a.guided = true
-		return false, s.hold(g.Text)
+		// Where no grammar can be had the call is free: arguments are checked before a tool sees them.
+		a.guided = err == nil && ok && s.hold(g.Text) == nil
 	}
 	return false, nil
 }

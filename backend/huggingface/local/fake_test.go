@@ -33,6 +33,7 @@ type fake struct {
 	mu                    sync.Mutex
 	prompts               []string
 	holds                 []string // what samplers were held to, the root of each
+	refuse                error    // of every grammar in the middle of a reply
 }
 
 const (
@@ -135,7 +136,7 @@ func (s *fakeSampler) hold(grammar string) error {
 	defer s.f.mu.Unlock()
 	root, _, _ := strings.Cut(grammar, "\n")
 	s.f.holds = append(s.f.holds, root)
-	return nil
+	return s.f.refuse
 }
 
 func (s *fakeSampler) free() {}

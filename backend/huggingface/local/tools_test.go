@@ -232,6 +232,29 @@ func TestToolsGuide(t *testing.T) {
 	}
 }
 
+// A call for which there is no grammar is free.
+func TestToolsWithoutGuide(t *testing.T) {
+	t.Parallel()
+	impossible := `{"type":"object","properties":{"a":{"type":"string","minLength":2,"maxLength":1}},"required":["a"]}`
+	tests := map[string]struct {
+		refuse     error
+		parameters string
+		holds      int
+	}{"llama.cpp refuses it": {errors.New("no"), `{"type":"object"}`, 1}, "the schema has none": {nil, impossible, 0}}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{answer: says(addA), refuse: tc.refuse, window: 9000}
+			req := withTools(t, backend.Options{})
+			req.Tools = content.ListOf(content.ToolSpec{Name: "add", Parameters: mustSchema(t, tc.parameters)})
+			r, err := reply(t, newFake(t, f), req)
+			if n := len(slices.Collect(r.Message.ToolCalls())); err != nil || n != 1 || len(f.holds) != tc.holds {
+				t.Errorf("got %d calls, %v, held to %v, want one call", n, err, f.holds)
+			}
+		})
+	}
+}
+
 // What is wrong with a call is for the program that runs it to tell the model: it comes out as the model wrote it.
 func TestToolsMalformed(t *testing.T) {
 	t.Parallel()
