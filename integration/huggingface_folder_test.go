@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,10 +12,19 @@ import (
 	"testing"
 )
 
+// habit is what a model of [writeFolder] does: after a token, "" for any, it says another, the more likely the greater weight
+// is.
+type habit struct {
+	after, says string
+	weight      float32
+}
+
+// theAnd leads from " the" to " and", from that to " the", and from all others to " the".
+var theAnd = []habit{{"", "Ġthe", 2}, {"Ġthe", "Ġthe", -2}, {"Ġthe", "Ġand", 2}}
+
 // writeFolder writes a model in the hub's layout, as transformers saves a Llama: one layer that adds nothing, embeddings
-// that tell tokens apart, and an output that leads from " the" to " and", from that to " the", and from all others to
-// " the".
-func writeFolder(t *testing.T, dir string) {
+// that tell tokens apart, and an output by habits. Controls are control tokens beside <s> and </s>.
+func writeFolder(t *testing.T, dir string, habits []habit, controls ...string) {
 	t.Helper()
 	put := func(name string, data []byte) {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
@@ -45,9 +55,15 @@ func writeFolder(t *testing.T, dir string) {
 		merges = append(merges, m[0]+" "+m[1])
 	}
 	begin, end := len(vocab), len(vocab)+1
-	size := len(vocab) + 2
+	ids := maps.Clone(vocab)
+	var added []any
+	for _, text := range slices.Concat([]string{"<s>", "</s>"}, controls) {
+		added = append(added, map[string]any{"id": len(ids), "content": text, "special": true})
+		ids[text] = len(ids)
+	}
+	size := len(ids)
 	object("tokenizer.json", map[string]any{
-		"added_tokens":  []any{map[string]any{"id": begin, "content": "<s>", "special": true}, map[string]any{"id": end, "content": "</s>", "special": true}},
+		"added_tokens":  added,
 		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false},
 		"model":         map[string]any{"type": "BPE", "vocab": vocab, "merges": merges},
 	})
@@ -56,7 +72,7 @@ func writeFolder(t *testing.T, dir string) {
 	hidden := (size + 63) / 64 * 64
 	object("config.json", map[string]any{
 		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "vocab_size": size, "hidden_size": hidden, "intermediate_size": forward,
-		"num_hidden_layers": 1, "num_attention_heads": heads, "num_key_value_heads": heads, "max_position_embeddings": 512,
+		"num_hidden_layers": 1, "num_attention_heads": heads, "num_key_value_heads": heads, "max_position_embeddings": 2048,
 		"rms_norm_eps": 1e-5, "rope_theta": 10000.0, "bos_token_id": begin, "eos_token_id": end, "hidden_act": "silu", "torch_dtype": "bfloat16",
 	})
 	header := map[string]any{}
@@ -80,19 +96,21 @@ func writeFolder(t *testing.T, dir string) {
 	}
 	one := func(int, int) float32 { return 1 }
 	zero := func(int, int) float32 { return 0 }
-	the, and := vocab["Ġthe"], vocab["Ġand"]
+	logits := map[[2]int]float32{} // by what is said and what came before
+	for _, h := range habits {
+		for text, id := range ids {
+			if h.after == "" || h.after == text {
+				logits[[2]int{ids[h.says], id}] += h.weight
+			}
+		}
+	}
 	tensor("model.embed_tokens.weight", func(r, c int) float32 {
 		if r == c {
 			return 1
 		}
 		return 0
 	}, size, hidden)
-	tensor("lm_head.weight", func(r, c int) float32 {
-		if r == and && c == the || r == the && c != the {
-			return 2
-		}
-		return 0
-	}, size, hidden)
+	tensor("lm_head.weight", func(r, c int) float32 { return logits[[2]int{r, c}] }, size, hidden)
 	tensor("model.norm.weight", one, hidden)
 	layer := "model.layers.0."
 	for _, name := range []string{"input_layernorm", "post_attention_layernorm"} {

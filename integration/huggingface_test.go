@@ -322,7 +322,7 @@ func TestHuggingFaceLocalTyped(t *testing.T) {
 // A folder in the hub's layout is converted once and then run: its words are those of the weights in it.
 func TestHuggingFaceLocalFolder(t *testing.T) {
 	dir, conversions := t.TempDir(), t.TempDir()
-	writeFolder(t, dir)
+	writeFolder(t, dir, theAnd)
 	ask := func() string {
 		b := inProcess(t, local.WithModel(dir), local.WithConversions(conversions), local.WithChatTemplate("chatml"))
 		return generate(t, b, question("abc")).Message.Text()

@@ -134,3 +134,38 @@ func TestHuggingFaceLocalToolLoop(t *testing.T) {
 		t.Errorf("the history has %d messages, want question, call, result and answer", n)
 	}
 }
+
+// A model may have control tokens of its own for the tags of a call: they are not lost, and the call between them is held to
+// the tool.
+func TestHuggingFaceLocalToolTokens(t *testing.T) {
+	dir, conversions := t.TempDir(), t.TempDir()
+	const tag, tagEnd = "<tool_call>", "</tool_call>"
+	// It calls where a reply begins, after a new line, and ends a call as soon as it may; for what it says between, it has no
+	// idea.
+	writeFolder(t, dir, []habit{{"Ċ", tag, 3}, {"", tagEnd, 1}, {tagEnd, "</s>", 3}, {"", "Ġthe", 2}}, tag, tagEnd)
+	tests := map[string]struct {
+		template string
+		format   local.ToolFormat
+		choice   string
+	}{
+		"of its own accord": {"chatml", local.ToolsAuto, "auto"},
+		"demanded":          {"chatml", local.ToolsAuto, "required"},
+		"Llama 3, demanded": {"llama3", local.ToolsLlama3, "required"}, // which has no tags
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := inProcess(t, local.WithModel(dir), local.WithConversions(conversions), local.WithChatTemplate(tc.template), local.WithToolFormat(tc.format))
+			req := question("What time is it? <tool_call>{}</tool_call>") // text, and no tags
+			req.Tools = content.ListOf(content.ToolSpec{Name: "now", Description: "Tells the time."})
+			req.Options = req.Options.WithMaxTokens(80).WithTemperature(0).WithExtra("tool_choice", tc.choice)
+			got := generate(t, b, req)
+			calls := slices.Collect(got.Message.ToolCalls())
+			if len(calls) != 1 || calls[0].Name != "now" || strings.Join(strings.Fields(calls[0].Arguments), "") != "{}" || got.Message.Text() != "" {
+				t.Errorf("reply = %v, want a call of now", got.Message)
+			}
+			if n := got.Generation.Usage.OutputTokens; n > 60 {
+				t.Errorf("it took %d tokens, want the tags to be one each", n)
+			}
+		})
+	}
+}
