@@ -11,15 +11,16 @@ import (
 	"github.com/mellea-go/mellea/backend/huggingface"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/semconvtest"
 )
 
 func suite(name string, server huggingface.Server) backendtest.Suite {
 	return backendtest.Suite{
 		Name: name,
-		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return huggingface.New(huggingface.WithBaseURL(cfg.URL), huggingface.WithServer(server), huggingface.WithModel(cfg.Model),
+		New: func(tb testing.TB, cfg backendtest.Config) backend.Backend {
+			return semconvtest.Traced(tb, huggingface.New(huggingface.WithBaseURL(cfg.URL), huggingface.WithServer(server), huggingface.WithModel(cfg.Model),
 				huggingface.WithToken(cfg.Key), huggingface.WithRetries(cfg.Retries), huggingface.WithReplyLimit(cfg.ReplyLimit),
-				huggingface.WithTransport(cfg.Transport), huggingface.WithLogger(cfg.Logger))
+				huggingface.WithTransport(cfg.Transport), huggingface.WithLogger(cfg.Logger)))
 		},
 		Provider: "huggingface",
 		Options: map[backend.Neutral]string{

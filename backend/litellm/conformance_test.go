@@ -7,15 +7,16 @@ import (
 	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/backend/litellm"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/semconvtest"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Suite{
 		Name: "litellm",
-		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return litellm.New(litellm.WithBaseURL(cfg.URL), litellm.WithModel(cfg.Model), litellm.WithAPIKey(cfg.Key),
-				litellm.WithRetries(cfg.Retries), litellm.WithReplyLimit(cfg.ReplyLimit), litellm.WithTransport(cfg.Transport), litellm.WithLogger(cfg.Logger))
+		New: func(tb testing.TB, cfg backendtest.Config) backend.Backend {
+			return semconvtest.Traced(tb, litellm.New(litellm.WithBaseURL(cfg.URL), litellm.WithModel(cfg.Model), litellm.WithAPIKey(cfg.Key),
+				litellm.WithRetries(cfg.Retries), litellm.WithReplyLimit(cfg.ReplyLimit), litellm.WithTransport(cfg.Transport), litellm.WithLogger(cfg.Logger)))
 		},
 		Dialect:  backendtest.ChatCompletions{Known: []string{"metadata", "response_format"}},
 		Provider: "litellm",

@@ -11,15 +11,18 @@ import (
 	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/backend/ollama"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/semconvtest"
+	"github.com/mellea-go/mellea/melleatest"
 	"github.com/mellea-go/mellea/schema"
+	"github.com/mellea-go/mellea/telemetry/semconv/check"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Suite{
 		Name: "ollama",
-		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return withFault(ollama.New(
+		New: func(tb testing.TB, cfg backendtest.Config) backend.Backend {
+			return semconvtest.Traced(tb, withFault(ollama.New(
 				ollama.WithBaseURL(strings.Replace(cfg.URL, "://", "://user:"+cfg.Key+"@", 1)),
 				ollama.WithModel(cfg.Model),
 				ollama.WithRetries(cfg.Retries),
@@ -27,7 +30,7 @@ func TestConformance(t *testing.T) {
 				ollama.WithTransport(cfg.Transport),
 				ollama.WithLogger(cfg.Logger),
 				ollama.WithImageFetch(ollama.ImageFetch{Private: cfg.FetchLocal}),
-			))
+			)), melleatest.Allow(check.RecommendedAttributeNotPresent, "gen_ai.response.id", "Ollama gives replies no id"))
 		},
 		Dialect:  nativeAPI{},
 		Provider: "ollama",

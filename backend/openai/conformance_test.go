@@ -7,15 +7,16 @@ import (
 	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/semconvtest"
 )
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Suite{
 		Name: "openai",
-		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return openai.New(openai.WithBaseURL(cfg.URL+"/v1"), openai.WithModel(cfg.Model), openai.WithAPIKey(cfg.Key),
-				openai.WithRetries(cfg.Retries), openai.WithReplyLimit(cfg.ReplyLimit), openai.WithTransport(cfg.Transport), openai.WithLogger(cfg.Logger))
+		New: func(tb testing.TB, cfg backendtest.Config) backend.Backend {
+			return semconvtest.Traced(tb, openai.New(openai.WithBaseURL(cfg.URL+"/v1"), openai.WithModel(cfg.Model), openai.WithAPIKey(cfg.Key),
+				openai.WithRetries(cfg.Retries), openai.WithReplyLimit(cfg.ReplyLimit), openai.WithTransport(cfg.Transport), openai.WithLogger(cfg.Logger)))
 		},
 		Dialect:  backendtest.ChatCompletions{Known: []string{"user", "response_format"}},
 		Provider: "openai",

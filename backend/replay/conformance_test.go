@@ -9,15 +9,16 @@ import (
 	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/backend/replay"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/semconvtest"
 )
 
 // A recorder is not to be told from the backend it records.
 func TestRecorderConformance(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Suite{
-		New: func(_ testing.TB, cfg backendtest.Config) backend.Backend {
-			return replay.Record(openai.New(openai.WithBaseURL(cfg.URL+"/v1"), openai.WithModel(cfg.Model), openai.WithAPIKey(cfg.Key),
-				openai.WithRetries(cfg.Retries), openai.WithReplyLimit(cfg.ReplyLimit), openai.WithTransport(cfg.Transport), openai.WithLogger(cfg.Logger)), io.Discard)
+		New: func(tb testing.TB, cfg backendtest.Config) backend.Backend {
+			return semconvtest.Traced(tb, replay.Record(openai.New(openai.WithBaseURL(cfg.URL+"/v1"), openai.WithModel(cfg.Model), openai.WithAPIKey(cfg.Key),
+				openai.WithRetries(cfg.Retries), openai.WithReplyLimit(cfg.ReplyLimit), openai.WithTransport(cfg.Transport), openai.WithLogger(cfg.Logger)), io.Discard))
 		},
 		Dialect:  backendtest.ChatCompletions{Known: []string{"user", "response_format"}},
 		Provider: "openai",
