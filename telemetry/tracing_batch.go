@@ -26,7 +26,7 @@ func (o *operation) completed(out hookpoint.BatchOutcome) {
 	g := &post.Generation
 	a := o.outcome(s.attrs, out.Ending, out.Err)
 	a = usage(a, g)
-	a = response(a, g, out.Ending)
+	a = response(a, perPrompt(g, post), out.Ending)
 	a = o.asked(a, semconv.GenAIOperationNameTextCompletion, &pre.Info, pre.Model(), g)
 	if pre.Conversation != "" {
 		a = append(a, semconv.GenAIConversationIDKey.String(pre.Conversation))
@@ -44,6 +44,24 @@ func (o *operation) completed(out hookpoint.BatchOutcome) {
 	if out.Ending != hook.Rejected {
 		o.tracer.capture.completions(o.span, pre.Prompts, post.Items)
 	}
+}
+
+// perPrompt returns what is known of a batch with a finish reason for each prompt, in their order: that of a prompt of
+// which nothing came is "error".
+func perPrompt(g *backend.Generation, post *hookpoint.BatchEnd) *backend.Generation {
+	if post.Failed() == 0 || post.Failed() == post.Items.Len() {
+		return g
+	}
+	whole := *g
+	whole.FinishReasons = content.List[string]{}
+	for it := range post.Items.Values() {
+		reason := it.FinishReason
+		if reason == "" {
+			reason = "error"
+		}
+		whole.FinishReasons = whole.FinishReasons.Append(reason)
+	}
+	return &whole
 }
 
 // completions records the prompts of a batch and what came of them, in the same order. An item of which nothing came is

@@ -31,7 +31,7 @@ func TestBatch(t *testing.T) {
 			"gen_ai.usage.input_tokens": int64(14), "gen_ai.usage.output_tokens": int64(6), "mellea.usage.total_tokens": int64(20),
 		}},
 		"one failed": {prompts: []string{"a", "fail", "c"}, status: "unset", want: map[string]any{
-			"mellea.request.num_actions": int64(3), "mellea.batch.failed_count": int64(1), "gen_ai.response.finish_reasons": []any{"stop", "stop"},
+			"mellea.request.num_actions": int64(3), "mellea.batch.failed_count": int64(1), "gen_ai.response.finish_reasons": []any{"stop", "error", "stop"},
 			"gen_ai.usage.input_tokens": int64(14), "gen_ai.usage.output_tokens": int64(6), "mellea.usage.total_tokens": int64(20),
 		}},
 		"all failed": {prompts: []string{"fail", "fail"}, failed: true, status: "error", want: map[string]any{
