@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mellea-go/mellea"
@@ -42,6 +44,26 @@ func session(tb testing.TB, url string, traced bool, opts ...mellea.StartOption)
 	}
 	tb.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// discardLogs is an exporter that drops log records.
+type discardLogs struct{}
+
+func (discardLogs) Export(context.Context, []sdklog.Record) error { return nil }
+func (discardLogs) ForceFlush(context.Context) error              { return nil }
+func (discardLogs) Shutdown(context.Context) error                { return nil }
+
+// everything is telemetry with traces, metrics and logs on, events included, that ends with the test.
+func everything(tb testing.TB) *telemetry.Telemetry {
+	tb.Helper()
+	tel, err := telemetry.Setup(context.Background(), telemetry.WithSpanExporter(discard{}),
+		telemetry.WithMetricReader(sdkmetric.NewManualReader()), telemetry.WithLogExporter(discardLogs{}),
+		telemetry.WithLookupEnv(func(string) (string, bool) { return "", false }))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	return tel
 }
 
 func chat(tb testing.TB, s *mellea.Session) {

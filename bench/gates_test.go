@@ -34,6 +34,21 @@ func TestChatAllocations(t *testing.T) {
 	}
 }
 
+// The same with traces, metrics and logs on, log events included.
+func TestEverythingAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	const most = 170
+	s := session(t, serve(t, chatResponse()), false, mellea.WithHooks(everything(t)))
+	chat(t, s)
+	got := testing.AllocsPerRun(200, func() { chat(t, s) })
+	t.Logf("allocations of a chat call with traces, metrics and logs on: %.0f", got)
+	if got > most {
+		t.Errorf("a chat call with traces, metrics and logs on allocates %.0f times, want at most %d", got, most)
+	}
+}
+
 // A chunk more of a streamed reply, tracing on.
 func TestStreamAllocations(t *testing.T) {
 	if raceEnabled {

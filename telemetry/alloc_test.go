@@ -2,9 +2,12 @@ package telemetry_test
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -121,5 +124,75 @@ func TestMetricsAllocations(t *testing.T) {
 		t.Errorf("metrics of a chat call take %v allocations, want at most %v", got, maxMetricsAllocations)
 	} else {
 		t.Logf("metrics of a chat call take %v allocations", got)
+	}
+}
+
+// Bounds of logs for one chat call: an object for each of two operations, and with events a closure and the record, which
+// grows with its attributes.
+const (
+	maxLogsAllocations  = 2
+	maxEventAllocations = 12
+)
+
+// What logs take, in a program whose hooks something else listens to already.
+func TestLogsAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	nothing := func(context.Context, hookpoint.GenerationOutcome) {}
+	other := (*hook.Set)(nil).With(
+		hookpoint.Component.OnError(func(context.Context, hookpoint.ComponentOutcome) {}),
+		hookpoint.Generation.OnError(nothing))
+	reply := chatReply()
+	without := testing.AllocsPerRun(500, func() { chatCall(t.Context(), other, hookpoint.SessionRef{}, reply) })
+	for name, test := range map[string]struct {
+		most float64
+		opts []telemetry.Option
+	}{
+		"nothing configured": {0, nil},
+		"lines":              {maxLogsAllocations, []telemetry.Option{telemetry.WithLogs(true)}},
+		"lines and events":   {maxEventAllocations, []telemetry.Option{telemetry.WithLogExporter(discardLogs{})}},
+	} {
+		tel, err := telemetry.Setup(t.Context(), append(test.opts, environ())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := other.With(tel)
+		chatCall(t.Context(), set, hookpoint.SessionRef{}, reply)
+		with := testing.AllocsPerRun(500, func() { chatCall(t.Context(), set, hookpoint.SessionRef{}, reply) })
+		if got := with - without; got > test.most {
+			t.Errorf("%s: logs of a chat call take %v allocations, want at most %v", name, got, test.most)
+		} else {
+			t.Logf("%s: logs of a chat call take %v allocations", name, got)
+		}
+		_ = tel.Shutdown(context.Background())
+	}
+}
+
+// discardLogs is an exporter that keeps nothing.
+type discardLogs struct{}
+
+func (discardLogs) Export(context.Context, []sdklog.Record) error { return nil }
+func (discardLogs) ForceFlush(context.Context) error              { return nil }
+func (discardLogs) Shutdown(context.Context) error                { return nil }
+
+// A line that is not wanted costs nothing, one that is costs little more than package slog's own.
+func TestLineAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tel, err := telemetry.Setup(t.Context(), environ("MELLEA_LOGS_LEVEL=INFO,backend=DEBUG"), telemetry.WithLogsConsole(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	ctx := t.Context()
+	plain, ours := slog.New(slog.NewTextHandler(io.Discard, nil)), slog.New(tel.LogHandler())
+	low := testing.AllocsPerRun(500, func() { plain.InfoContext(ctx, "m", "n", 1) })
+	if got := testing.AllocsPerRun(500, func() { ours.InfoContext(ctx, "m", "n", 1) }); got > low+5 {
+		t.Errorf("a line takes %v allocations, want at most %v", got, low+5)
+	}
+	if got := testing.AllocsPerRun(500, func() { ours.DebugContext(ctx, "m", "n", 1) }); got > 0 {
+		t.Errorf("a line that is not wanted takes %v allocations, want none", got)
 	}
 }

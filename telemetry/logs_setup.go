@@ -261,10 +261,18 @@ func (p *logsPillar) shutdown(ctx context.Context) error {
 	if p.sdk != nil {
 		_ = p.sdk.Shutdown(context.WithoutCancel(ctx)) // its processors have stopped
 	}
-	if p.file != nil {
-		err = errors.Join(err, p.file.Close())
-	}
 	if err != nil {
+		return fmt.Errorf("telemetry: logs: %w", err)
+	}
+	return nil
+}
+
+// close closes the file, when everything that may have something to say has stopped.
+func (p *logsPillar) close() error {
+	if p.file == nil {
+		return nil
+	}
+	if err := p.file.Close(); err != nil {
 		return fmt.Errorf("telemetry: logs: %w", err)
 	}
 	return nil

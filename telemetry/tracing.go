@@ -360,7 +360,7 @@ func (t *Telemetry) stop(ctx context.Context) error {
 		spans = t.flushSpans(ctx)
 	}
 	all.Wait()
-	return errors.Join(spans, lost(), metrics, logs)
+	return errors.Join(spans, lost(), metrics, logs, t.logs.close())
 }
 
 // stopProcessors shuts the provider down. The provider gives up at the first processor that its context does not last

@@ -30,6 +30,8 @@ type System struct {
 	// Hooks are installed in every session beside telemetry: guards and audits of a program that brings its own mellea
 	// command.
 	Hooks []hook.Source
+
+	logs *logSinks // where log lines go as well; nil is nowhere
 }
 
 // Interrupts passes an interrupt from whoever is told of it to the command that wants it.
@@ -94,6 +96,9 @@ type app struct {
 // started has ended and telemetry is flushed. To interrupt it, cancel ctx with an *[Interrupted] as the cause.
 func Run(ctx context.Context, sys System, args ...string) int {
 	sys.Stderr.Writer = &serialWriter{w: sys.Stderr.Writer} // warnings come from goroutines of libraries
+	if sys.logs == nil {
+		sys.logs = &logSinks{}
+	}
 	a := &app{System: sys, env: environment(sys.Environ)}
 	root := a.root()
 	root.SetArgs(args)

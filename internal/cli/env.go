@@ -134,9 +134,12 @@ func (a *app) inspect(ctx context.Context, all bool) jsonEnv {
 func (a *app) endpoints(ctx context.Context, effective telemetry.Effective) []jsonEndpoint {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	found := make([]jsonEndpoint, 0, 3)
+	found := make([]jsonEndpoint, 0, 4)
 	if effective.Endpoint != "" {
 		found = append(found, jsonEndpoint{Name: "OTLP " + effective.Protocol, URL: effective.Endpoint})
+	}
+	if effective.LogsEndpoint != "" && effective.LogsEndpoint != effective.Endpoint {
+		found = append(found, jsonEndpoint{Name: "OTLP " + effective.LogsProtocol + " of logs", URL: effective.LogsEndpoint})
 	}
 	found = append(found, jsonEndpoint{Name: "Ollama", URL: safe(cmp.Or(a.env["OLLAMA_HOST"], "http://127.0.0.1:11434"))})
 	if a.env["OPENAI_API_KEY"] != "" || a.env["OPENAI_BASE_URL"] != "" {

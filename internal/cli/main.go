@@ -53,6 +53,7 @@ func Main() int {
 		Stderr:     Output{Writer: os.Stderr, Terminal: terminal(os.Stderr)},
 		Environ:    os.Environ(),
 		Interrupts: interrupts,
+		logs:       &logSinks{},
 	}
 	quiet(sys)
 	return failing(sys, func() int { return Run(ctx, sys, os.Args[1:]...) })

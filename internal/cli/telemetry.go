@@ -26,7 +26,11 @@ func (a *app) withTelemetry(ctx context.Context, name, sub string, args []string
 		return command(ctx)
 	}
 	a.telemetry = tel
+	if console, ok := a.consoleLogs(); console || ok {
+		a.logs.is(&sinks{tel.LogHandler(), console})
+	}
 	defer func() {
+		defer a.logs.is(nil)
 		// Flushing has a bound of its own: it must also happen when ctx was cancelled. What is lost is a warning.
 		_ = tel.Shutdown(context.WithoutCancel(ctx))
 		a.spans.print(a.Stdout)
@@ -48,7 +52,28 @@ func (a *app) telemetryOptions(command string) []telemetry.Option {
 		environ = slices.DeleteFunc(slices.Clone(environ), suppresses)
 		more = append(more, telemetry.WithSpanExporter(&a.spans))
 	}
+	switch console, _ := a.consoleLogs(); {
+	case console:
+		more = append(more, telemetry.WithLogsConsole(a.Stderr.Writer))
+	case a.env["MELLEA_LOGS_CONSOLE"] == "":
+		environ = append(slices.Clip(environ), "MELLEA_LOGS_CONSOLE=false")
+	}
 	return append(more, telemetry.WithLogger(logger), telemetry.WithEnviron(environ))
+}
+
+// consoleLogs reports whether log lines go to standard error, where warnings are lines of the command otherwise, and
+// whether they go somewhere else. To standard error they go when a variable of theirs is set that is about it: a command's
+// output does not change because there is a log file as well.
+func (a *app) consoleLogs() (console, elsewhere bool) {
+	set := func(name string) bool { return strings.TrimSpace(a.env[name]) != "" }
+	elsewhere = set("MELLEA_LOGS_FILE") || set("MELLEA_LOGS_OTLP") || set("MELLEA_LOGS_WEBHOOK")
+	switch strings.ToLower(strings.TrimSpace(a.env["MELLEA_LOGS_CONSOLE"])) {
+	case "":
+		return set("MELLEA_LOGS_JSON") || set("MELLEA_LOGS_LEVEL"), elsewhere
+	case "0", "false", "no", "off":
+		return false, elsewhere
+	}
+	return true, elsewhere
 }
 
 // suppresses reports whether an entry of the environment can keep spans from being recorded.

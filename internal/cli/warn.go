@@ -5,19 +5,54 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
-// warningHandler prints warnings of libraries as lines of the command.
+// logSinks is where log lines of libraries go beside standard error, as MELLEA_LOGS_* say. It is set once telemetry has
+// started, and shared with the default logger of the process.
+type logSinks struct{ h atomic.Pointer[sinks] }
+
+type sinks struct {
+	slog.Handler
+
+	console bool // standard error is among them, so that a warning is no line of the command
+}
+
+// is sets the handler; nil takes it away.
+func (l *logSinks) is(s *sinks) { l.h.Store(s) }
+
+func (l *logSinks) handler() *sinks {
+	if l == nil {
+		return nil
+	}
+	return l.h.Load()
+}
+
+// warningHandler prints warnings of libraries as lines of the command, and passes everything on to the sinks of logs.
 type warningHandler struct {
 	a     *app
 	attrs []slog.Attr
 }
 
-func (h warningHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn
+func (h warningHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	s := h.a.logs.handler()
+	return level >= slog.LevelWarn || s != nil && s.Enabled(ctx, level)
 }
 
-func (h warningHandler) Handle(_ context.Context, r slog.Record) error {
+func (h warningHandler) Handle(ctx context.Context, r slog.Record) error {
+	s := h.a.logs.handler()
+	if r.Level >= slog.LevelWarn && (s == nil || !s.console) {
+		h.print(r)
+	}
+	if s == nil || !s.Enabled(ctx, r.Level) {
+		return nil
+	}
+	r = r.Clone()
+	r.AddAttrs(h.attrs...)
+	return s.Handle(ctx, r)
+}
+
+func (h warningHandler) print(r slog.Record) {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	write := func(at slog.Attr) bool {
@@ -29,7 +64,6 @@ func (h warningHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	r.Attrs(write)
 	h.a.warn("%s", b.String())
-	return nil
 }
 
 func (h warningHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
