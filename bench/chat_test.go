@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,6 +59,7 @@ func everything(tb testing.TB) *telemetry.Telemetry {
 	tb.Helper()
 	tel, err := telemetry.Setup(context.Background(), telemetry.WithSpanExporter(discard{}),
 		telemetry.WithMetricReader(sdkmetric.NewManualReader()), telemetry.WithLogExporter(discardLogs{}),
+		telemetry.WithLogger(slog.New(slog.DiscardHandler)),
 		telemetry.WithLookupEnv(func(string) (string, bool) { return "", false }))
 	if err != nil {
 		tb.Fatal(err)
