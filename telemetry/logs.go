@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,9 +172,9 @@ func (e *entry) evaluated(iteration int) (answered, bool) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for i := len(p.replies) - 1; i >= 0; i-- {
-			if p.replies[i].iteration == iteration {
-				return p.replies[i], true
+		for _, a := range slices.Backward(p.replies) {
+			if a.iteration == iteration {
+				return a, true
 			}
 		}
 		return answered{}, false

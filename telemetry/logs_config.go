@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 )
@@ -27,7 +28,6 @@ type logsConfig struct {
 	batch    batchConfig
 	resource []attribute.KeyValue
 	content  bool // of events
-	maxBytes int
 }
 
 type fileConfig struct {
@@ -156,9 +156,9 @@ func (c *logsConfig) resolveWebhook(o options, e *environment) {
 
 // levelsText is the form that parseLevels reads.
 func levelsText(base slog.Leveler, rules []levelRule) string {
-	text := base.Level().String()
+	parts := []string{base.Level().String()}
 	for _, r := range slices.SortedFunc(slices.Values(rules), func(a, b levelRule) int { return cmp.Compare(a.name, b.name) }) {
-		text += "," + r.name + "=" + r.level.String()
+		parts = append(parts, r.name+"="+r.level.String())
 	}
-	return text
+	return strings.Join(parts, ",")
 }

@@ -84,13 +84,13 @@ func (e *entry) generated(out hookpoint.GenerationOutcome) {
 	if !pre.Format.IsZero() {
 		a = append(a, semconv.GenAIOutputTypeKey.String(semconv.GenAIOutputTypeJSON))
 	}
-	s.attrs = a
 	if c := e.journal.capture; c.on && out.Ending != hook.Rejected {
-		var to collector
+		to := collector{attrs: a}
 		c.exchange(&to, pre.Messages, pre.Tools, out.Post.Reply)
 		c.variables(&to, pre.Variables, pre.Messages)
-		s.attrs = append(a, to.attrs...)
+		a = to.attrs
 	}
+	s.attrs = a
 	e.details(s.attrs, out.End)
 }
 
@@ -112,12 +112,12 @@ func (e *entry) completed(out hookpoint.BatchOutcome) {
 	if !pre.Format.IsZero() {
 		a = append(a, semconv.GenAIOutputTypeKey.String(semconv.GenAIOutputTypeJSON))
 	}
-	s.attrs = a
 	if c := e.journal.capture; c.on && out.Ending != hook.Rejected {
-		var to collector
+		to := collector{attrs: a}
 		c.completions(&to, pre.Prompts, out.Post.Items)
-		s.attrs = append(a, to.attrs...)
+		a = to.attrs
 	}
+	s.attrs = a
 	e.details(s.attrs, out.End)
 }
 

@@ -226,16 +226,16 @@ func (p *logsPillar) makeGlobal() (restore func()) {
 
 // flush exports what has been logged.
 func (p *logsPillar) flush(ctx context.Context) error {
-	var hook sync.WaitGroup
+	var posting sync.WaitGroup
 	var err error
 	if p.webhook != nil {
-		hook.Go(func() { err = p.webhook.flush(ctx) })
+		posting.Go(func() { err = p.webhook.flush(ctx) })
 	}
 	var exported error
 	if f, ok := p.provider.(interface{ ForceFlush(context.Context) error }); ok {
 		exported = f.ForceFlush(ctx)
 	}
-	hook.Wait()
+	posting.Wait()
 	return errors.Join(exported, err)
 }
 

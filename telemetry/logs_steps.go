@@ -91,7 +91,8 @@ func (e *entry) checked(out hookpoint.RequirementOutcome) {
 	if j.capture.on && r.Name() == "" && r.Description() != "" {
 		label, _ = cut(j.capture.clean(semconv.GenAIEvaluationNameKey, r.Description()), j.capture.max)
 	}
-	a := append(s.attrs, semconv.GenAIEvaluationNameKey.String(valid(label)))
+	a := s.attrs
+	a = append(a, semconv.GenAIEvaluationNameKey.String(valid(label)))
 	if failed(out.Ending) {
 		a = append(a, semconv.ErrorTypeKey.String(ErrorType(out.Err)))
 	} else {

@@ -51,10 +51,7 @@ func webhookURL(raw string) (*url.URL, error) {
 }
 
 func newWebhook(u *url.URL, c *tls.Config, l *slog.Logger) *webhook {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if c != nil {
-		transport.TLSClientConfig = c.Clone()
-	}
+	transport := newTransport(c.Clone())
 	h := &webhook{to: *u, user: u.User, transport: transport, queue: make(chan []byte, webhookQueue), flushes: make(chan chan struct{})}
 	h.to.User = nil
 	h.delivery = newDelivery("webhook at "+u.Host, "log lines", l, webhookQueue, transport.CloseIdleConnections)

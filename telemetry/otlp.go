@@ -275,9 +275,22 @@ func newOTLPExporter(ctx context.Context, c *otlpConfig) (e sdktrace.SpanExporte
 
 // client returns what an exporter sends by over HTTP, and what frees its connections.
 func (c *otlpConfig) client() (client *http.Client, release func()) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = c.tls
+	transport := newTransport(c.tls)
 	return &http.Client{Transport: noWebPages{transport}, Timeout: c.timeout}, transport.CloseIdleConnections
+}
+
+// newTransport makes a transport of an exporter's own: what a program has put in place of the default one, such as
+// something that logs or traces each request, is not to see its exports.
+func newTransport(c *tls.Config) *http.Transport {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if ok {
+		t = t.Clone()
+	} else {
+		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 10,
+			IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second}
+	}
+	t.TLSClientConfig = c
+	return t
 }
 
 // grpcOptions leaves certificates to the exporter, which reads the same variables.
