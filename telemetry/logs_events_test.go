@@ -13,6 +13,7 @@ import (
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
 
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
@@ -480,5 +481,30 @@ func TestEvaluationByAJudge(t *testing.T) {
 	}
 	if got := len(otlptest.Events(records, eventDetails)); got != 2 {
 		t.Errorf("%d details, want 2", got)
+	}
+}
+
+// What a tool is called with, what it answers and what goes wrong in it is content.
+func TestToolContentOfEvents(t *testing.T) {
+	t.Parallel()
+	for _, on := range []bool{false, true} {
+		server := otlptest.Start(t)
+		tel, out := logs(t, environ("MELLEA_LOGS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.HTTP), telemetry.WithEventContent(on))
+		b := calling(content.ToolCall{ID: "c1", Name: "weather", Arguments: `{"city":"planted-city"}`},
+			content.ToolCall{ID: "c2", Name: "weather", Arguments: `{"city":"planted-error"}`},
+			content.ToolCall{ID: "c3", Name: "planted-tool", Arguments: `{}`})
+		s := start(t, t.Context(), b, mellea.WithHooks(tel), mellea.WithTools(weather))
+		must[*mellea.Result[string]](t)(s.Instruct(t.Context(), "one"))
+		_ = s.Close()
+		flush(t, tel)
+		server.Records(t, 2)
+		for _, word := range []string{"city", "sky", "tool", "cause"} {
+			if got := indexOf(server.Raw(), "planted-"+word) >= 0; got != on {
+				t.Errorf("content %v: events have planted-%s: %v", on, word, got)
+			}
+		}
+		if strings.Contains(out.String(), "planted") {
+			t.Errorf("a line holds content: %s", out)
+		}
 	}
 }

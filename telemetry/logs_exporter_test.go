@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -318,5 +319,30 @@ func TestGlobalLoggerProvider(t *testing.T) { //nolint:paralleltest // it change
 	}
 	if _, err := telemetry.Setup(t.Context(), environ(), telemetry.WithLogExporter(nil)); err == nil {
 		t.Error("with no exporter: no error")
+	}
+}
+
+// reporter is a transport that tells of each request.
+type reporter struct{ t *testing.T }
+
+func (r reporter) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.t.Errorf("a program's transport has seen a request to %s", req.URL.Host)
+	return nil, errors.New("no")
+}
+
+// Exports do not go through the transport of the program: one that logs or traces each request would make each export the
+// reason for another.
+func TestExportsGoRoundTheProgramsTransport(t *testing.T) { //nolint:paralleltest // it replaces the default transport
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	server, hook := otlptest.Start(t), receive(t, nil)
+	http.DefaultTransport = reporter{t}
+	tel, _ := logs(t, append(hook.options(), environ("MELLEA_LOGS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.HTTP))...)
+	slog.New(tel.LogHandler()).Info("line")
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(server.Records(t, 1)) != 1 || len(hook.lines()) != 1 {
+		t.Error("the line has not arrived")
 	}
 }
