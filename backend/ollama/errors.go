@@ -137,8 +137,8 @@ func broken(op string, resp *wire.Response, err error) error {
 
 // failStream makes an error of an error object inside a reply that began with status 200.
 func failStream(op string, s *wire.StatusError) error {
-	if status, err := strconv.Atoi(s.Code); err == nil && status >= 400 && status < 600 {
-		s.Status, s.Code = status, "" // it came too late for the header
+	if s.Code == strconv.Itoa(s.Status) {
+		s.Code = "" // it came too late for the header
 	}
 	e := &backend.Error{Provider: provider, Op: op, Err: s}
 	_ = failStatus(e, s) // e itself

@@ -60,7 +60,7 @@ func TestDialects(t *testing.T) {
 	}
 	tests := map[string]result{
 		"openai-chat": {Text: "A wooden boardwalk through a meadow.", Finish: "stop", ID: "chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG", Model: "gpt-4o-2024-08-06",
-			Print: "fp_fc9f1d7035", Usage: content.Usage{InputTokens: 1117, OutputTokens: 46, CacheReadTokens: 1024, ReasoningTokens: 32}},
+			Print: "fp_fc9f1d7035", Usage: content.Usage{InputTokens: 1117, OutputTokens: 46, CacheReadTokens: 1024, CacheWriteTokens: 64, ReasoningTokens: 32}},
 		"openai-stream": {Text: "Hello there", Finish: "stop", ID: "chatcmpl-123", Model: "gpt-4o-mini", Print: "fp_44709d6fcb", Usage: content.Usage{InputTokens: 9, OutputTokens: 2}},
 		"openai-stream-tools": {Calls: []content.ToolCall{{ID: "call_DdmO9pD3xa9XTPNJ32zg2hcA", Name: "get_weather", Arguments: `{"location":"Paris"}`}, {ID: "call_2", Name: "now", Arguments: "{}"}},
 			Finish: "tool_calls", ID: "chatcmpl-123", Model: "gpt-4o-mini", Print: "fp_44709d6fcb", Usage: content.Usage{InputTokens: 80, OutputTokens: 24}},
@@ -78,6 +78,10 @@ func TestDialects(t *testing.T) {
 		"ollama-chat":     {Text: "Rome.", Reasoning: "Italy's capital.", Finish: "stop", ID: "chatcmpl-554", Model: "qwen3:0.6b", Print: "fp_ollama", Usage: content.Usage{InputTokens: 17, OutputTokens: 12}},
 		"ollama-stream-tools": {Reasoning: "Both.", Calls: []content.ToolCall{{ID: "call_a", Name: "add", Arguments: `{"a":1}`}, {ID: "call_b", Name: "now", Arguments: "{}"}},
 			Finish: "tool_calls", ID: "chatcmpl-90", Model: "qwen3:0.6b", Print: "fp_ollama", Usage: content.Usage{InputTokens: 140, OutputTokens: 31}},
+		"perplexity-chat":   {Text: "Rome is it.", Finish: "stop", ID: "5c1a", Model: "sonar", Usage: content.Usage{InputTokens: 6, OutputTokens: 4}},
+		"perplexity-stream": {Text: "Rome is it.", Finish: "stop", ID: "5c1b", Model: "sonar", Usage: content.Usage{InputTokens: 6, OutputTokens: 3}},
+		"mistral-chat": {Calls: []content.ToolCall{{ID: "D681PevKs", Name: "now", Arguments: "{}"}}, Finish: "tool_calls", ID: "8f0c", Model: "mistral-small-latest",
+			Usage: content.Usage{InputTokens: 9, OutputTokens: 3, CacheReadTokens: 5}},
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -113,9 +117,13 @@ func TestDialectsOfErrors(t *testing.T) {
 		"vllm-404":         {404, "NotFoundError", "", `"m"`, "does not exist"},
 		"llamacpp-503":     {503, "unavailable_error", "", "again", "Loading model"},
 		"llamacpp-context": {400, "exceed_context_size_error", "", "shorten", "context size"},
-		"lmstudio-error":   {200, "", "", "middle of its reply", "crashed"},
-		"lmstudio-404":     {404, "", "", `"m"`, "not found"},
-		"ollama-404":       {404, "not_found_error", "", `"m"`, "not found"},
+		// A status that came too late for the header.
+		"llamacpp-stream-error":   {500, "server_error", "", "try again", "context is full"},
+		"groq-stream-error":       {400, "tool_use_failed", "", "refused the request", "did not match"},
+		"openrouter-stream-error": {429, "429", "", "too many requests", "busy"},
+		"lmstudio-error":          {200, "", "", "middle of its reply", "crashed"},
+		"lmstudio-404":            {404, "", "", `"m"`, "not found"},
+		"ollama-404":              {404, "not_found_error", "", `"m"`, "not found"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,11 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/internal/openai"
@@ -200,16 +196,6 @@ func serverError(op string, res *wire.Response, data []byte) error {
 	e := res.StreamError(data)
 	if e == nil {
 		return invalid(op, res, "the service reported an error in the middle of its reply: try again", nil)
-	}
-	var doc struct { // what came too late for the header
-		StatusCode jsontext.Value `json:"status_code"`
-	}
-	_ = json.Unmarshal(data, &doc) // it is JSON, or StreamError would not have found an error in it
-	for _, code := range []string{string(doc.StatusCode), e.Code} {
-		if status, err := strconv.Atoi(code); err == nil && status >= 400 && status < 600 {
-			e.Status = status
-			break
-		}
 	}
 	return fail(op, e)
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 
@@ -10,6 +11,10 @@ import (
 // Decoder decodes replies and chunks into one Event that it uses again. The zero Decoder is ready; it is not safe for
 // concurrent use.
 type Decoder struct {
+	// Whole says that the documents are whole replies and not chunks: of a choice that has both a message and a delta,
+	// as those of Perplexity have, the message counts, in a chunk the delta. Either alone is taken as it is.
+	Whole bool
+
 	scan scanner
 	ev   Event
 	// What every chunk of a stream repeats is kept from one call to the next.
@@ -100,7 +105,7 @@ func (d *Decoder) repeated(field string, kept *string) (string, error) {
 // choice whose index comes after its message has been read by then, so the index must come first, as it does.
 func (d *Decoder) choice(i int) error {
 	d.ev.Choices++
-	other := i > 0
+	other, settled := i > 0, false
 	return d.scan.object("choices", func(name []byte) (err error) {
 		s := &d.scan
 		if string(name) == `"index"` {
@@ -113,8 +118,11 @@ func (d *Decoder) choice(i int) error {
 		}
 		switch string(name) {
 		case `"delta"`, `"message"`:
-			if s.dec.PeekKind() == 'n' {
+			if s.dec.PeekKind() == 'n' || settled {
 				return s.skip()
+			}
+			if settled = (name[1] == 'm') == d.Whole; settled {
+				d.ev.Text, d.ev.Reasoning, d.ev.Refusal, d.calls = nil, nil, nil, d.calls[:0]
 			}
 			d.ev.HasMessage = true
 			return s.object("message", d.message)
@@ -254,7 +262,8 @@ func (d *Decoder) usage() error {
 		return d.scan.skip()
 	}
 	var u content.Usage
-	var read, written int // the top-level counts of caching, which are preferred
+	var read, written int   // the top-level counts of caching of Anthropic's models, which are preferred
+	var cached, thought int // those of servers that have no breakdown, or nothing in it
 	err := d.scan.object("usage", func(name []byte) (err error) {
 		s := &d.scan
 		switch string(name) {
@@ -266,6 +275,10 @@ func (d *Decoder) usage() error {
 			read, err = s.count("cache_read_input_tokens")
 		case `"cache_creation_input_tokens"`:
 			written, err = s.count("cache_creation_input_tokens")
+		case `"cached_tokens"`, `"num_cached_tokens"`, `"prompt_cache_hit_tokens"`: // Together, Mistral, DeepSeek
+			cached, err = s.count("cached_tokens")
+		case `"reasoning_tokens"`: // Together
+			thought, err = s.count("reasoning_tokens")
 		case `"cost"`:
 			d.ev.CostUSD, d.ev.HasCost, err = s.price()
 		case `"prompt_tokens_details"`:
@@ -277,10 +290,9 @@ func (d *Decoder) usage() error {
 		}
 		return err
 	})
-	if read > 0 {
-		u.CacheReadTokens = read
-	}
-	u.CacheWriteTokens = written
+	u.CacheReadTokens = cmp.Or(read, u.CacheReadTokens, cached)
+	u.CacheWriteTokens = cmp.Or(written, u.CacheWriteTokens)
+	u.ReasoningTokens = cmp.Or(u.ReasoningTokens, thought)
 	d.ev.Usage, d.ev.HasUsage = u, true
 	return err
 }
@@ -291,6 +303,8 @@ func (s *scanner) details(u *content.Usage, text, image, audio *int) error {
 		switch string(name) {
 		case `"cached_tokens"`:
 			u.CacheReadTokens, err = s.count("cached_tokens")
+		case `"cache_write_tokens"`:
+			u.CacheWriteTokens, err = s.count("cache_write_tokens")
 		case `"reasoning_tokens"`:
 			u.ReasoningTokens, err = s.count("reasoning_tokens")
 		case `"text_tokens"`:

@@ -12,6 +12,30 @@ import (
 	"github.com/mellea-go/mellea/internal/openai"
 )
 
+// A whole reply that has an empty delta beside its message is what the message says.
+func TestDecodeWhole(t *testing.T) {
+	t.Parallel()
+	for name, doc := range map[string]string{
+		"a message":            `{"choices":[{"message":{"role":"assistant","content":"Hello"}}]}`,
+		"a delta behind it":    `{"choices":[{"message":{"role":"assistant","content":"Hello"},"delta":{"role":"assistant","content":""}}]}`,
+		"a delta before it":    `{"choices":[{"delta":{"role":"assistant","content":""},"message":{"role":"assistant","content":"Hello"}}]}`,
+		"a delta in its place": `{"choices":[{"delta":{"role":"assistant","content":"Hello"}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openai.Decoder{Whole: true}
+			got, err := d.Decode([]byte(doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := openai.Event{Choices: 1, HasMessage: true, HasRole: true, Text: []byte("Hello")}
+			if diff := cmp.Diff(*got, want, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("event (-got +want):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -34,6 +58,14 @@ func TestDecode(t *testing.T) {
 		}}},
 		{"top-level cache counts are preferred", `{"usage":{"cache_read_input_tokens":7,"cache_creation_input_tokens":2,"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":1}}}`,
 			openai.Event{HasUsage: true, Usage: content.Usage{InputTokens: 9, CacheReadTokens: 7, CacheWriteTokens: 2}}},
+		{"what went into the cache, in the breakdown", `{"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":1,"cache_write_tokens":4}}}`,
+			openai.Event{HasUsage: true, Usage: content.Usage{InputTokens: 9, CacheReadTokens: 1, CacheWriteTokens: 4}}},
+		{"counts without a breakdown", `{"usage":{"cached_tokens":3,"reasoning_tokens":2,"prompt_tokens":9,"completion_tokens":4}}`,
+			openai.Event{HasUsage: true, Usage: content.Usage{InputTokens: 9, OutputTokens: 4, CacheReadTokens: 3, ReasoningTokens: 2}}},
+		{"counts of Mistral and DeepSeek", `{"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":0},"num_cached_tokens":5,"prompt_cache_hit_tokens":5,"prompt_cache_miss_tokens":4}}`,
+			openai.Event{HasUsage: true, Usage: content.Usage{InputTokens: 9, CacheReadTokens: 5}}},
+		{"a breakdown and the whole", `{"usage":{"cached_tokens":3,"prompt_tokens_details":{"cached_tokens":2},"reasoning_tokens":7,"completion_tokens_details":{"reasoning_tokens":6}}}`,
+			openai.Event{HasUsage: true, Usage: content.Usage{CacheReadTokens: 2, ReasoningTokens: 6}}},
 		{"odd counts", `{"usage":{"prompt_tokens":-3,"completion_tokens":2.9,"cache_read_input_tokens":null,"prompt_tokens_details":null}}`,
 			openai.Event{HasUsage: true, Usage: content.Usage{OutputTokens: 2}}},
 		{"no usage yet", `{"usage":null}`, openai.Event{}},
@@ -41,6 +73,11 @@ func TestDecode(t *testing.T) {
 		{"reasoning", `{"choices":[{"delta":{"reasoning":"hm","reasoning_content":null}}]}`, openai.Event{Choices: 1, HasMessage: true, Reasoning: []byte("hm")}},
 		{"content in parts", `{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"},{"text":"m"}]},{"type":"text","text":"a"},{"type":"x"},{"text":"b"}]}}]}`,
 			openai.Event{Choices: 1, HasMessage: true, Reasoning: []byte("hm"), Text: []byte("ab")}},
+		{"what is new behind all so far", `{"choices":[{"message":{"role":"assistant","content":"Hello there","tool_calls":[{"id":"a"}]},"delta":{"content":" there"}}]}`,
+			openai.Event{Choices: 1, HasMessage: true, HasRole: true, Text: []byte(" there")}},
+		{"what is new before all so far", `{"choices":[{"delta":{"role":"assistant"},"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}]}`,
+			openai.Event{Choices: 1, HasMessage: true, HasRole: true, FinishReason: "stop"}},
+		{"a message in a chunk", `{"choices":[{"message":{"content":"Hello"},"delta":null}]}`, openai.Event{Choices: 1, HasMessage: true, Text: []byte("Hello")}},
 		{"a refusal", `{"choices":[{"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":"stop"}]}`,
 			openai.Event{Choices: 1, HasMessage: true, HasRole: true, Refusal: []byte("no"), FinishReason: "stop"}},
 		{"tool calls", `{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"a","type":"function","function":{"name":"f","arguments":"{\""}},

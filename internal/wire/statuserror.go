@@ -86,7 +86,8 @@ func (e *StatusError) fill(doc any, depth int) {
 	}
 }
 
-// parseStreamError is ParseStatusError for data inside a stream: nil unless data has an error of its own.
+// parseStreamError is ParseStatusError for data inside a stream: nil unless data has an error of its own. A status that
+// came too late for the header is taken from the data, where servers put it under several names.
 func parseStreamError(status int, h http.Header, data []byte) *StatusError {
 	var doc map[string]any
 	_ = json.Unmarshal(data, &doc) // what is not an object has no error in it
@@ -95,9 +96,42 @@ func parseStreamError(status int, h http.Header, data []byte) *StatusError {
 	}
 	e := &StatusError{Status: status, RequestID: requestID(h), ContentType: mediaType(h)}
 	e.fill(doc, 0)
+	if late := statusIn(doc, 0); status < http.StatusBadRequest && late != 0 {
+		e.Status = late
+	}
 	e.Message, e.Code = clip(e.Message, maxErrorMessage), clip(e.Code, maxErrorCode)
 	e.RequestID, e.Trace = clip(e.RequestID, maxErrorCode), clip(e.Trace, maxErrorCode)
 	return e
+}
+
+// statusIn returns the error status in doc, 0 for none.
+func statusIn(doc any, depth int) int {
+	v, ok := doc.(map[string]any)
+	if !ok || depth > 4 {
+		return 0
+	}
+	for _, k := range []string{"status_code", "status", "code"} {
+		n := 0
+		switch c := v[k].(type) {
+		case string:
+			n, _ = strconv.Atoi(c)
+		case float64:
+			n = int(c)
+		}
+		if n >= http.StatusBadRequest && n < 600 {
+			return n
+		}
+	}
+	for _, k := range []string{"error", "errors"} {
+		inner := v[k]
+		if list, ok := inner.([]any); ok && len(list) > 0 {
+			inner = list[0]
+		}
+		if n := statusIn(inner, depth+1); n != 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 // codeOf prefers a word over a number: some servers put the status into code and the word into type.

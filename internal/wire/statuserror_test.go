@@ -129,12 +129,22 @@ func TestStreamError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Close()
+	late := func(status int, code string) *wire.StatusError {
+		return &wire.StatusError{Status: status, Code: code, Message: "m", RequestID: "c-1", Method: "POST", Target: srv.URL + "/v1/chat"}
+	}
 	for _, tt := range []struct {
 		data string
 		want *wire.StatusError
 	}{
 		{`{"error":{"message":"m","type":"server_error"}}`, &wire.StatusError{Status: 200, Code: "server_error", Message: "m", RequestID: "c-1", Method: "POST", Target: srv.URL + "/v1/chat"}},
 		{`{"error":"m"}`, &wire.StatusError{Status: 200, Message: "m", RequestID: "c-1", Method: "POST", Target: srv.URL + "/v1/chat"}},
+		{`{"error":{"code":500,"message":"m","type":"server_error"}}`, late(500, "server_error")},
+		{`{"error":{"code":"429","message":"m"}}`, late(429, "429")},
+		{`{"error":{"message":"m","type":"invalid_request_error","code":"tool_use_failed","status_code":400}}`, late(400, "tool_use_failed")},
+		{`{"error":{"message":"m","code":"content_filter","status":400}}`, late(400, "content_filter")},
+		{`{"errors":[{"message":"m","code":"downstream"}],"status_code":503}`, late(503, "downstream")},
+		{`{"errors":[{"message":"m","code":"503"}]}`, late(503, "503")},
+		{`{"error":{"message":"m","code":7}}`, late(200, "7")},
 		{`{"choices":[],"error":null}`, nil},
 		{`{"choices":[{"delta":{"content":"an \"error\""}}]}`, nil},
 		{`[DONE]`, nil},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -88,6 +87,8 @@ func (c *Client) statusRemedy(e *wire.StatusError) string {
 		return "the account has no quota left: check its plan and billing"
 	case s == http.StatusUnauthorized:
 		return "check the API key: " + c.cfg.Key
+	case s == http.StatusPaymentRequired:
+		return "the account has no credit left: check its plan and billing"
 	case s == http.StatusForbidden:
 		return "the API key may not do this: check its project, its permissions and the model"
 	case s == http.StatusNotFound:
@@ -158,9 +159,6 @@ func (c *Client) malformed(op Operation, res *wire.Response, data []byte, cause 
 // serverError is an error that the server sent as a reply.
 func (c *Client) serverError(op Operation, res *wire.Response, data []byte) error {
 	if e := res.StreamError(data); e != nil {
-		if status, err := strconv.Atoi(e.Code); err == nil && status >= 400 && status < 600 {
-			e.Status = status // gateways pass on in the code what came too late for the header
-		}
 		return c.fail(op.String(), e)
 	}
 	return c.invalid(op, res, "the server reported an error in the middle of its reply: look at its log", nil)

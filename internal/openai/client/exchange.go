@@ -45,10 +45,11 @@ func (x *exchange) run(ctx context.Context, w *backend.Writer) error {
 	x.c.describe(res.Header, g)
 	dec := decoders.Get().(*openai.Decoder)
 	defer decoders.Put(dec)
-	if x.stream && res.ContentType() != "application/json" { // some servers do not stream, whatever they are asked
-		err = x.readStream(w, res, dec)
-	} else {
+	// Some servers do not stream, whatever they are asked.
+	if dec.Whole = !x.stream || res.ContentType() == "application/json"; dec.Whole {
 		err = x.readWhole(w, res, dec)
+	} else {
+		err = x.readStream(w, res, dec)
 	}
 	if at := res.LastRead(); !at.IsZero() {
 		w.End(at)
