@@ -23,8 +23,16 @@ import (
 // file that begin with "#" say where its shape comes from; what follows is an HTTP reply.
 type replies struct {
 	t     *testing.T
+	dir   string // in testdata; "" is dialects
 	mu    sync.Mutex
 	files []string
+}
+
+func (r *replies) folder() string {
+	if r.dir == "" {
+		return "dialects"
+	}
+	return r.dir
 }
 
 func (r *replies) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -37,7 +45,7 @@ func (r *replies) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.files = r.files[1:]
 	}
 	r.mu.Unlock()
-	text, err := os.ReadFile(filepath.Join("testdata", "dialects", name+".http"))
+	text, err := os.ReadFile(filepath.Join("testdata", r.folder(), name+".http"))
 	if err != nil {
 		r.t.Error(err)
 		return nil, err
@@ -123,7 +131,7 @@ func TestDialectsOfErrors(t *testing.T) {
 		"openrouter-stream-error": {429, "429", "", "too many requests", "busy"},
 		"lmstudio-error":          {200, "", "", "middle of its reply", "crashed"},
 		"lmstudio-404":            {404, "", "", `"m"`, "not found"},
-		"ollama-404":              {404, "not_found_error", "", `"m"`, "not found"},
+		"ollama-404":              {404, "api_error", "", `"m"`, "not found"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
