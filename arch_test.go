@@ -71,7 +71,7 @@ var architecture = []struct {
 
 	{"guard", slices.Concat(layer0, layer1, layer2, layer3, layer4, []string{"hookpoint"}), nil},
 	{"internal/engine", slices.Concat(layer0, layer1, layer2, layer3, layer4, []string{"hookpoint"}), nil},
-	{"telemetry", slices.Concat([]string{"hook", "hookpoint", "telemetry/semconv"}, values), []string{otelModules, "github.com/prometheus/client_golang"}},
+	{"telemetry", slices.Concat([]string{"hook", "hookpoint", "telemetry/semconv", "internal/otlpfile"}, values), []string{otelModules, "github.com/prometheus/client_golang"}},
 	{"telemetry/redact", nil, nil},
 	{"telemetry/semconv", nil, []string{otelModules}},
 	{"telemetry/semconv/check", []string{"schema", "telemetry/semconv"}, []string{otelModules}},

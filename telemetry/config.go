@@ -21,6 +21,7 @@ type config struct {
 	sdk      bool
 	console  io.Writer // nil is off
 	otlp     *otlpConfig
+	file     string // that spans are appended to; "" is none
 	sampler  sdktrace.Sampler
 	batch    batchConfig
 	resource []attribute.KeyValue
@@ -164,7 +165,7 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	application, _ := e.deprecated("MELLEA_TRACE_APPLICATION", "MELLEA_TRACES_ENABLED")
 	backend, _ := e.deprecated("MELLEA_TRACE_BACKEND", "MELLEA_TRACES_ENABLED")
 	old := false
-	switch inCode := o.provider != nil || o.console != nil || len(o.exporters) > 0; {
+	switch inCode := o.provider != nil || o.console != nil || o.tracesFile != nil || len(o.exporters) > 0; {
 	case o.traces != nil:
 		enabled = *o.traces
 		e.decide("MELLEA_TRACES_ENABLED", FromOption, enabled)
@@ -184,7 +185,8 @@ func (c *config) resolveSwitches(o options, e *environment) {
 		otlp = true
 		e.decide("MELLEA_TRACES_OTLP", FromDeprecated, otlp)
 	}
-	if !enabled && !given && o.traces == nil && (otlp || console) {
+	file, _ := e.get("MELLEA_TRACES_FILE")
+	if !enabled && !given && o.traces == nil && (otlp || console || file != "") {
 		e.warnf("an exporter of traces is on, but traces are not: set MELLEA_TRACES_ENABLED=true")
 	}
 	c.sdk = o.provider == nil
@@ -200,8 +202,12 @@ func (c *config) resolveSwitches(o options, e *environment) {
 	if otlp {
 		c.otlp = otlpFrom(e, signalTraces)
 	}
-	if !otlp && c.console == nil && len(o.exporters) == 0 {
-		e.warnf("traces are on but go nowhere: set MELLEA_TRACES_OTLP=true with OTEL_EXPORTER_OTLP_ENDPOINT, or MELLEA_TRACES_CONSOLE=true")
+	if c.file = file; o.tracesFile != nil {
+		c.file = *o.tracesFile
+		e.decide("MELLEA_TRACES_FILE", FromOption, c.file)
+	}
+	if !otlp && c.console == nil && c.file == "" && len(o.exporters) == 0 {
+		e.warnf("traces are on but go nowhere: set MELLEA_TRACES_OTLP=true with OTEL_EXPORTER_OTLP_ENDPOINT, or MELLEA_TRACES_FILE, or MELLEA_TRACES_CONSOLE=true")
 	}
 }
 

@@ -23,6 +23,7 @@ var variables = []variable{
 	{name: "MELLEA_TRACES_ENABLED", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACES_OTLP", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACES_CONSOLE", pillar: pillarTraces, standard: "false"},
+	{name: "MELLEA_TRACES_FILE", pillar: pillarTraces},
 	{name: "MELLEA_TRACES_CONTENT", pillar: pillarTraces, standard: "false"},
 	{name: "MELLEA_TRACES_CONTENT_MAX_BYTES", pillar: pillarTraces, standard: "16384"},
 	{name: "MELLEA_TRACES_CONTENT_DIR", pillar: pillarTraces},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -75,6 +76,9 @@ func exportError(err error) string {
 	}
 	if we, ok := errors.AsType[*webhookError](err); ok {
 		return we.Error()
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok { // of a file
+		return pe.Error()
 	}
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		if text := ue.Err.Error(); !strings.Contains(text, "malformed HTTP response") {

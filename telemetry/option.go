@@ -29,6 +29,7 @@ type options struct {
 	console    io.Writer
 	provider   trace.TracerProvider
 	exporters  []sdktrace.SpanExporter
+	tracesFile *string
 	global     bool
 	sessions   SessionMode
 	content    *bool

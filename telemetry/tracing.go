@@ -69,7 +69,9 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 		w.warn(ctx, text)
 	}
 	t := &Telemetry{hashKey: o.hashKey}
-	t.startTraces(ctx, c, o, w)
+	if err := t.startTraces(ctx, c, o, w); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
 	if err := t.startMetrics(ctx, c.metrics, o, w); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
@@ -82,16 +84,18 @@ func Setup(ctx context.Context, opts ...Option) (*Telemetry, error) {
 	return t, nil
 }
 
-func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *warner) {
+func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *warner) error {
 	if !c.enabled {
-		return
+		return nil
 	}
 	if len(t.hashKey) == 0 {
 		t.hashKey = make([]byte, 32)
 		_, _ = rand.Read(t.hashKey) // never fails
 	}
 	if c.sdk {
-		t.startSDK(ctx, c, o, w)
+		if err := t.startSDK(ctx, c, o, w); err != nil {
+			return err
+		}
 	} else {
 		t.provider = o.provider
 	}
@@ -101,6 +105,7 @@ func (t *Telemetry) startTraces(ctx context.Context, c config, o options, w *war
 	t.startStore(ctx, c, o, w)
 	t.bindings = plugins(t.tracer, c.scopes)
 	t.command = c.scopes.application
+	return nil
 }
 
 // startStore starts what hands content to its store.
@@ -167,7 +172,11 @@ const (
 	minimumAttributes = 64
 )
 
-func (t *Telemetry) startSDK(ctx context.Context, c config, o options, w *warner) {
+func (t *Telemetry) startSDK(ctx context.Context, c config, o options, w *warner) error {
+	file, err := c.fileExporter(ctx, o, w)
+	if err != nil {
+		return err
+	}
 	limits := sdktrace.NewSpanLimits()
 	if limits.EventCountLimit >= 0 {
 		limits.EventCountLimit = max(limits.EventCountLimit, minimumEvents)
@@ -202,12 +211,16 @@ func (t *Telemetry) startSDK(ctx context.Context, c config, o options, w *warner
 			add(e, "OTLP "+c.otlp.protocol+" to "+c.otlp.endpoint.Host, release)
 		}
 	}
+	if file != nil {
+		add(file, "file "+c.file, nil)
+	}
 	if c.console != nil {
 		t.console = NewTreePrinter(c.console)
 		all = append(all, sdktrace.WithSpanProcessor(immediate{t.console}))
 	}
 	t.sdk = sdktrace.NewTracerProvider(all...)
 	t.provider = t.sdk
+	return nil
 }
 
 // immediate exports each span as it ends.

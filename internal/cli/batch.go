@@ -87,6 +87,7 @@ cannot be reached, ends the run.`,
 	fs.StringVar(&f.output, "output", "text", "`format` of the summary: text or json")
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")
+	traceFlag(fs)
 	a.complete(cmd, "backend", backendNames)
 	a.complete(cmd, "strategy", strategyNames)
 	a.complete(cmd, "output", outputNames)

@@ -72,6 +72,7 @@ that is to begin with / begins with //.`,
 	fs.StringArrayVar(&f.options, "option", nil, "`name=value` of a generation parameter (repeat)")
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")
+	traceFlag(fs)
 	a.complete(cmd, "backend", backendNames)
 	a.complete(cmd, "tool", toolNames)
 	return cmd

@@ -89,6 +89,7 @@ type app struct {
 
 	env       map[string]string
 	telemetry *telemetry.Telemetry // nil for commands that are not traced
+	traceFile string               // that spans are appended to; "" is none
 	spans     spanList             // of the demonstration
 }
 
@@ -112,6 +113,9 @@ func Run(ctx context.Context, sys System, args ...string) int {
 		name = cmd.Name()
 		if above := cmd.Parent(); above != nil && above.HasParent() {
 			name, sub = above.Name(), name
+		}
+		if cmd.Flags().Lookup(traceFileFlag) != nil {
+			a.traceFile = traceFile(args)
 		}
 	}
 	return a.withTelemetry(ctx, name, sub, args, func(ctx context.Context) int {

@@ -53,6 +53,7 @@ which ends with exit code 1.`,
 	fs.Float64Var(&f.speed, "speed", demoSpeed, "`times` as fast as it was recorded; 0 waits for nothing")
 	f.server.flags(fs)
 	fs.StringVar(&f.server.record, "record", "", "with --live, record to `file`")
+	traceFlag(fs)
 	_ = fs.MarkHidden("record") // it fails only for a flag that does not exist
 	a.complete(cmd, "backend", liveNames)
 	return cmd

@@ -95,6 +95,7 @@ the provider as it is.`,
 	fs.StringVar(&f.output, "output", "text", "`format`: text or json")
 	fs.StringVar(&f.server.replay, "replay", "", "answer from the recording in `file`")
 	fs.StringVar(&f.server.record, "record", "", "record all exchanges to `file`")
+	traceFlag(fs)
 	a.complete(cmd, "backend", backendNames)
 	a.complete(cmd, "tool", toolNames)
 	a.complete(cmd, "strategy", strategyNames)

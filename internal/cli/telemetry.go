@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/spf13/pflag"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -21,8 +22,16 @@ func (a *app) withTelemetry(ctx context.Context, name, sub string, args []string
 	if name == "" {
 		return command(ctx)
 	}
-	tel, err := telemetry.Setup(ctx, a.telemetryOptions(name)...)
-	if err != nil { // ctx has ended: the command says so
+	options := a.telemetryOptions(name)
+	if a.traceFile != "" {
+		options = append(options, telemetry.WithTracesFile(a.traceFile))
+	}
+	tel, err := telemetry.Setup(ctx, options...)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(a.Stderr, "mellea: --trace-file: "+describe(err, a.secrets()...))
+		return ExitFailed
+	}
+	if err != nil { // the command says that ctx has ended
 		return command(ctx)
 	}
 	a.telemetry = tel
@@ -74,6 +83,30 @@ func (a *app) consoleLogs() (console, elsewhere bool) {
 		return false, elsewhere
 	}
 	return true, elsewhere
+}
+
+// traceFlag adds the flag that names the file of the trace. Its value is taken from the arguments before they are parsed:
+// the trace begins before that.
+func traceFlag(fs *pflag.FlagSet) {
+	fs.String(traceFileFlag, "", "append the trace to `file`, as OTLP JSON; mellea cost reads it")
+}
+
+const traceFileFlag = "trace-file"
+
+// traceFile returns the file that the trace is to go to, "" for none.
+func traceFile(args []string) string {
+	file := ""
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--"+traceFileFlag+"="); ok {
+			file = value
+		} else if arg == "--"+traceFileFlag && i+1 < len(args) {
+			file = args[i+1]
+		}
+	}
+	return file
 }
 
 // suppresses reports whether an entry of the environment can keep spans from being recorded.
