@@ -41,8 +41,17 @@ func (p backendMetrics) chunk(ctx context.Context, c hookpoint.ChunkArrived) {
 
 func (x *measurement) generated(out hookpoint.GenerationOutcome) {
 	x.called(semconv.GenAIOperationNameChat, &out.Pre.Info, out.Pre.Model(), &out.Post.Generation, ended{
-		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End),
+		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End), batch: mayWait(&out.Post.Generation),
 	})
+}
+
+// mayWait reports whether a call costs what those in a batch do: OpenAI's service tier flex.
+func mayWait(g *backend.Generation) bool {
+	tier := g.ServiceTier
+	if asked, ok := g.Sent.Extra("service_tier"); ok && tier == "" {
+		tier, _ = asked.(string)
+	}
+	return g.Provider == semconv.GenAIProviderNameOpenAI && (tier == "flex" || tier == "batch")
 }
 
 func (p backendMetrics) batch(ctx context.Context, _ hookpoint.BatchStart) (context.Context, func(hookpoint.BatchOutcome)) {
@@ -52,7 +61,7 @@ func (p backendMetrics) batch(ctx context.Context, _ hookpoint.BatchStart) (cont
 
 func (x *measurement) completed(out hookpoint.BatchOutcome) {
 	x.called(semconv.GenAIOperationNameTextCompletion, &out.Pre.Info, out.Pre.Model(), &out.Post.Generation, ended{
-		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End), batch: true,
+		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End),
 	})
 }
 
@@ -61,7 +70,7 @@ type ended struct {
 	ending   hook.Ending
 	err      error
 	duration float64
-	batch    bool
+	batch    bool // it costs what calls in a provider's batch do; several prompts in one request do not
 }
 
 // called records a call that has ended, however it did. The tokens of a call that failed were used all the same.

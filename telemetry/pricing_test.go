@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
@@ -56,6 +57,8 @@ func TestCost(t *testing.T) {
 	t.Parallel()
 	f := func(v float64) *float64 { return &v }
 	full := telemetry.Price{Input: 2, Output: 8, CacheRead: f(0.5), CacheWrite: f(2.5), BatchInput: f(1), BatchOutput: f(4)}
+	long := telemetry.Price{Input: 2, Output: 8, CacheRead: f(0.5), BatchInput: f(1), BatchOutput: f(4),
+		Long: &telemetry.LongPrice{Above: 2e5, Input: 4, Output: 12, CacheRead: f(1)}}
 	tests := map[string]struct {
 		price telemetry.Price
 		usage content.Usage
@@ -71,6 +74,13 @@ func TestCost(t *testing.T) {
 		"a cache without prices":      {telemetry.Price{Input: 2, Output: 8}, content.Usage{InputTokens: 1e6, CacheReadTokens: 1e6}, false, 2},
 		"more cached than there were": {full, content.Usage{InputTokens: 1, CacheReadTokens: 1e6}, false, 0.5},
 		"nothing":                     {full, content.Usage{}, false, 0},
+		"audio": {telemetry.Price{Input: 2, Output: 8, AudioInput: f(30), AudioOutput: f(60)},
+			content.Usage{InputTokens: 1e6, OutputTokens: 1e6, Audio: content.Modality{InputTokens: 4e5, OutputTokens: 1e5}}, false, 0.6*2 + 0.4*30 + 0.9*8 + 0.1*60},
+		"reasoning":             {telemetry.Price{Input: 2, Output: 8, Reasoning: f(3)}, content.Usage{OutputTokens: 1e6, ReasoningTokens: 4e5}, false, 0.6*8 + 0.4*3},
+		"reasoning like others": {full, content.Usage{OutputTokens: 1e6, ReasoningTokens: 4e5}, false, 8},
+		"not long":              {long, content.Usage{InputTokens: 2e5, OutputTokens: 1e5}, false, 0.2*2 + 0.1*8},
+		"long":                  {long, content.Usage{InputTokens: 2e5 + 1, OutputTokens: 1e5, CacheReadTokens: 1e5}, false, (1e5+1)/1e6*4 + 0.1*1 + 0.1*12},
+		"long, and may wait":    {long, content.Usage{InputTokens: 1e6, OutputTokens: 1e6}, true, 2 + 6},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,34 +98,45 @@ func TestParsePricingPerToken(t *testing.T) {
 		"sample_spec": {"input_cost_per_token": "a number", "mode": "chat"},
 		"gpt-x": {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05, "cache_read_input_token_cost": 1.25e-06,
 			"input_cost_per_token_batches": 1.25e-06, "litellm_provider": "openai", "source": "https://example.com/prices"},
+		"gemini-x": {"input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06, "input_cost_per_audio_token": 3e-06, "output_cost_per_reasoning_token": 4e-06,
+			"input_cost_per_token_above_200k_tokens": 5e-06, "output_cost_per_token_above_200k_tokens": 6e-06, "cache_read_input_token_cost_above_200k_tokens": 7e-06,
+			"input_cost_per_token_above_200k_tokens_batches": 1, "input_cost_per_token_above_1hr": 1},
 		"an-image-model": {"output_cost_per_image": 0.04}
 	}`)))
 	got, ok := p.Lookup("openai", "gpt-x")
 	if math.Abs(got.Input-2.5) > 1e-9 || math.Abs(got.Output-10) > 1e-9 || got.CacheRead == nil || math.Abs(*got.CacheRead-1.25) > 1e-9 ||
-		got.BatchInput == nil || got.BatchOutput != nil || got.Source != "https://example.com/prices" || !ok || p.Len() != 1 {
+		got.BatchInput == nil || got.BatchOutput != nil || got.Long != nil || got.Source != "https://example.com/prices" || !ok || p.Len() != 2 {
 		t.Errorf("got %+v, %v of %d", got, ok, p.Len())
+	}
+	f := func(v float64) *float64 { return &v }
+	got, _ = p.Lookup("", "gemini-x")
+	want := telemetry.Price{Input: 1, Output: 2, AudioInput: f(3), Reasoning: f(4), Long: &telemetry.LongPrice{Above: 200_000, Input: 5, Output: 6, CacheRead: f(7)}}
+	if diff := cmp.Diff(got, want, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("price (-got +want):\n%s", diff)
 	}
 }
 
 func TestWrongPricing(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ table, want string }{
-		"not JSON":            {"{\n\"prices\": [}", "line 2: not a JSON object"},
-		"cut off":             {"{\n\"prices\": [\n", "line 3: not a JSON object"},
-		"not an object":       {"[]", "line 1: not a JSON object"},
-		"not a list":          {"{\"prices\": {}}", "line 1: prices must be a list"},
-		"negative":            {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1},\n{\"model\": \"n\", \"input\": -1, \"output\": 1}]}", `line 3: the model "n" has a price that is negative`},
-		"negative, cached":    {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"cache_read\": -0.1}]}", `line 2: the model "m" has a price that is negative`},
-		"not a number":        {"{\"prices\": [\n{\"model\": \"m\", \"input\": \"NaN\", \"output\": 1}]}", "line 2: cannot unmarshal string"},
-		"NaN":                 {"{\"prices\": [\n{\"model\": \"m\", \"input\": NaN, \"output\": 1}]}", "line 2: not a JSON object"},
-		"infinite":            {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1e999, \"output\": 1}]}", "line 2: cannot unmarshal number"},
-		"an unknown field":    {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"inptu\": 1}]}", `line 2: unknown field "inptu"`},
-		"another field":       {"{\"dates\": 1,\n\"prices\": []}", `line 1: the field "dates" is not known`},
-		"twice":               {"{\"prices\": [{\"model\": \"m\", \"input\": 1, \"output\": 1},\n{\"model\": \"m\", \"input\": 1, \"output\": 1}]}", `line 2: the model "m" stands twice`},
-		"no model":            {"{\"prices\": [{\"input\": 1, \"output\": 1}]}", "line 1: a price without a model"},
-		"no output":           {"{\"prices\": [{\"model\": \"m\", \"input\": 1}]}", `line 1: the model "m" needs the fields input and output`},
-		"per token, negative": {"{\"m\": {\n\"input_cost_per_token\": -1, \"output_cost_per_token\": 1}}", `line 1: the model "m" has a price that is negative`},
-		"no prices at all":    {`{"m": {"mode": "chat"}}`, "line 1: no prices"},
+		"not JSON":              {"{\n\"prices\": [}", "line 2: not a JSON object"},
+		"cut off":               {"{\n\"prices\": [\n", "line 3: not a JSON object"},
+		"not an object":         {"[]", "line 1: not a JSON object"},
+		"not a list":            {"{\"prices\": {}}", "line 1: prices must be a list"},
+		"negative":              {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1},\n{\"model\": \"n\", \"input\": -1, \"output\": 1}]}", `line 3: the model "n" has a price that is negative`},
+		"negative, cached":      {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"cache_read\": -0.1}]}", `line 2: the model "m" has a price that is negative`},
+		"not a number":          {"{\"prices\": [\n{\"model\": \"m\", \"input\": \"NaN\", \"output\": 1}]}", "line 2: cannot unmarshal string"},
+		"NaN":                   {"{\"prices\": [\n{\"model\": \"m\", \"input\": NaN, \"output\": 1}]}", "line 2: not a JSON object"},
+		"infinite":              {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1e999, \"output\": 1}]}", "line 2: cannot unmarshal number"},
+		"an unknown field":      {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"inptu\": 1}]}", `line 2: unknown field "inptu"`},
+		"another field":         {"{\"dates\": 1,\n\"prices\": []}", `line 1: the field "dates" is not known`},
+		"twice":                 {"{\"prices\": [{\"model\": \"m\", \"input\": 1, \"output\": 1},\n{\"model\": \"m\", \"input\": 1, \"output\": 1}]}", `line 2: the model "m" stands twice`},
+		"no model":              {"{\"prices\": [{\"input\": 1, \"output\": 1}]}", "line 1: a price without a model"},
+		"no output":             {"{\"prices\": [{\"model\": \"m\", \"input\": 1}]}", `line 1: the model "m" needs the fields input and output`},
+		"per token, negative":   {"{\"m\": {\n\"input_cost_per_token\": -1, \"output_cost_per_token\": 1}}", `line 1: the model "m" has a price that is negative`},
+		"long without a length": {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"long\": {\"input\": 1, \"output\": 1}}]}", `line 2: the model "m" long needs the fields above, input and output`},
+		"negative, long":        {"{\"prices\": [\n{\"model\": \"m\", \"input\": 1, \"output\": 1, \"long\": {\"above\": 5, \"input\": 1, \"output\": -1}}]}", `line 2: the model "m" has a price that is negative`},
+		"no prices at all":      {`{"m": {"mode": "chat"}}`, "line 1: no prices"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
