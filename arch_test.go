@@ -84,6 +84,7 @@ var architecture = []struct {
 	{"internal/cli/*", []string{"*"}, []string{anyModule}},
 	{"internal/otlpfile", nil, []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/protobuf", jsonModule}},
 	{"internal/otlpserve", []string{"internal/otlpfile"}, []string{anyModule}},
+	{"internal/tracecost", []string{"content", "telemetry"}, []string{"go.opentelemetry.io/proto/otlp"}},
 	{"internal/otlptest", nil, []string{anyModule}},
 	{"internal/semconvtest", []string{"*"}, nil},
 	{"internal/watsonxtest", []string{"content", "schema", "backend", "backend/backendtest"}, nil},

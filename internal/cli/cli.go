@@ -176,7 +176,7 @@ requirements, repairs what does not meet them, and leaves a complete trace.
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.modelsCommand(), a.demoCommand(), a.checkCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.chatCommand(), a.batchCommand(), a.modelsCommand(), a.demoCommand(), a.checkCommand(), a.costCommand(), a.hooksCommand(), a.envCommand(), a.versionCommand())
 	return root
 }
 

@@ -17,7 +17,7 @@ import (
 // The exit codes of all commands. A command that a signal ended returns 128 and the signal's number: 130 or 143.
 const (
 	ExitDone     = 0 // it did what was asked
-	ExitUnmet    = 1 // the result does not meet its requirements, lines of a batch failed, or telemetry has violations
+	ExitUnmet    = 1 // the result does not meet its requirements, lines of a batch failed, telemetry has violations, or parts of a file could not be read
 	ExitUsage    = 2 // the command line or a setting cannot work
 	ExitFailed   = 3 // the backend, the time or a file
 	ExitRejected = 4 // a guard denied a call
@@ -61,9 +61,10 @@ func exitCode(ctx context.Context, err error) int {
 		file     *fs.PathError
 		lines    *failedLines
 		found    *nonconforming
+		broken   *brokenTrace
 	)
 	switch {
-	case errors.As(err, &unmet), errors.As(err, &lines), errors.As(err, &found):
+	case errors.As(err, &unmet), errors.As(err, &lines), errors.As(err, &found), errors.As(err, &broken):
 		return ExitUnmet
 	case errors.As(err, &rejected):
 		return ExitRejected
