@@ -20,7 +20,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"--help"}, {"run", "--help"}, {"help", "run"}, {"demo", "-h"}, {"hooks", "--help"}, {"env", "--help"}, {"batch", "--help"}, {"chat", "--help"}, {"models", "--help"}, {"models", "pull", "--help"}, {"version", "--help"}, {"check", "--help"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"run", "--help"}, {"help", "run"}, {"demo", "-h"}, {"hooks", "--help"}, {"env", "--help"}, {"batch", "--help"}, {"chat", "--help"}, {"models", "--help"}, {"models", "pull", "--help"}, {"version", "--help"}, {"check", "--help"}, {"cost", "--help"}} {
 		got := process{}.run(t, args...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  ") || !strings.Contains(got.stdout, "Usage:\n  mellea") {
 			t.Errorf("mellea %q: exit %d, stderr %q, stdout %q, want help with examples", args, got.code, got.stderr, got.stdout)

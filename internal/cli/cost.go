@@ -256,7 +256,11 @@ func (a *app) printCost(by tracecost.By, ledger *tracecost.Ledger) error {
 	if missing := ledger.Unpriced(); len(missing) > 0 {
 		b.WriteString("\nNo price is known of these models, so that what they cost is not in the sum; --prices can give one:\n")
 		for _, r := range missing {
-			fmt.Fprintf(&b, "  %s: %d calls, %d tokens\n", nameCell(r.Key), r.Calls, r.Usage.Total())
+			calls := "calls"
+			if r.Calls == 1 {
+				calls = "call"
+			}
+			fmt.Fprintf(&b, "  %s: %d %s, %d tokens\n", nameCell(r.Key), r.Calls, calls, r.Usage.Total())
 		}
 	}
 	_, err := io.WriteString(a.Stdout, b.String())
