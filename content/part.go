@@ -9,7 +9,7 @@ import (
 	"github.com/mellea-go/mellea/schema"
 )
 
-// Part is a piece of a message: [Text], [Reasoning], [ToolCall], [ToolResult], [Image] or [Audio]. The set is closed.
+// Part is a piece of a message: [Text], [Reasoning], [ToolCall], [ToolResult], [Image], [Audio] or [File]. The set is closed.
 type Part interface{ isPart() }
 
 // Text is written text.
@@ -36,12 +36,17 @@ type Image struct{ mime, data, url string }
 // Audio is a recording of a media type such as audio/wav.
 type Audio struct{ mime, data string }
 
+// File is a document such as a PDF: bytes of a media type, or the id of a file that was uploaded to the provider. OpenAI
+// and servers with its API take files, other backends refuse them before any request.
+type File struct{ name, mime, data, id string }
+
 func (Text) isPart()       {}
 func (Reasoning) isPart()  {}
 func (ToolCall) isPart()   {}
 func (ToolResult) isPart() {}
 func (Image) isPart()      {}
 func (Audio) isPart()      {}
+func (File) isPart()       {}
 
 // ToolSpec describes a tool to a model.
 type ToolSpec struct {
@@ -113,3 +118,40 @@ func (a Audio) Bytes() []byte { return []byte(a.data) }
 
 // Base64 returns the recording in standard base64.
 func (a Audio) Base64() string { return base64.StdEncoding.EncodeToString([]byte(a.data)) }
+
+// NewFile returns a file of the media type mime, for example application/pdf. The name, such as report.pdf, is what the
+// model is told of it. It returns a *[MediaError] without any of the three.
+func NewFile(name, mime string, data []byte) (File, error) {
+	if name == "" || mime == "" || len(data) == 0 {
+		return File{}, &MediaError{Kind: "file", Reason: "needs a name, a media type and data"}
+	}
+	return File{name: name, mime: mime, data: string(data)}, nil
+}
+
+// FileID returns a file that was uploaded to the provider, which gave it the id. It returns a *[MediaError] without one.
+func FileID(id string) (File, error) {
+	if id == "" {
+		return File{}, &MediaError{Kind: "file", Reason: "needs the id that the provider gave it"}
+	}
+	return File{id: id}, nil
+}
+
+// Name returns the file's name, "" for one known by its id.
+func (f File) Name() string { return f.name }
+
+// MIME returns the media type, "" for a file known by its id.
+func (f File) MIME() string { return f.mime }
+
+// ID returns the provider's id, "" for a file that holds bytes.
+func (f File) ID() string { return f.id }
+
+// Bytes returns a copy of the file, nil for one known by its id.
+func (f File) Bytes() []byte {
+	if f.id != "" {
+		return nil
+	}
+	return []byte(f.data)
+}
+
+// Base64 returns the file in standard base64.
+func (f File) Base64() string { return base64.StdEncoding.EncodeToString([]byte(f.data)) }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -108,8 +109,25 @@ func (c capture) part(key attribute.Key, p content.Part) node {
 		return c.blob(key, "image", p.MIME(), p.Bytes())
 	case content.Audio:
 		return c.blob(key, "audio", p.MIME(), p.Bytes())
+	case content.File:
+		if p.ID() == "" {
+			return c.blob(key, modality(p.MIME()), p.MIME(), p.Bytes())
+		}
+		n := typed("file", "file_id", c.clean(key, p.ID()))
+		n.attrs = append(n.attrs, attribute.String("modality", "document"))
+		n.instead = func(n node) node { n.text = ""; return n }
+		return n
 	}
 	return node{attrs: []attribute.KeyValue{attribute.String("type", "unknown")}}
+}
+
+// modality is that of a file, by its media type.
+func modality(mime string) string {
+	switch kind, _, _ := strings.Cut(mime, "/"); kind {
+	case "image", "audio", "video":
+		return kind
+	}
+	return "document"
 }
 
 // blob returns binary data. Where there is no room for all of it, a reference to it stands in its place, of use to who has

@@ -135,6 +135,9 @@ func TestContentKinds(t *testing.T) {
 		{"image", image, `{"content":"R0lGODlh/w==","mime_type":"image/gif","modality":"image","type":"blob"}`},
 		{"image by URL", link, `{"modality":"image","type":"uri","uri":"https://example.com/a.png"}`},
 		{"audio", audio, `{"content":"/3NvdW5k","mime_type":"audio/mpeg","modality":"audio","type":"blob"}`},
+		{"file", must[content.File](t)(content.NewFile("r.pdf", "application/pdf", []byte("%PDF\xff"))), `{"content":"JVBERv8=","mime_type":"application/pdf","modality":"document","type":"blob"}`},
+		{"video", must[content.File](t)(content.NewFile("v.mp4", "video/mp4", []byte("\xff"))), `{"content":"/w==","mime_type":"video/mp4","modality":"video","type":"blob"}`},
+		{"file by id", must[content.File](t)(content.FileID("file-1")), `{"file_id":"file-1","modality":"document","type":"file"}`},
 	}
 	for _, role := range []content.Role{content.RoleUser, content.RoleAssistant, content.RoleTool, "developer"} {
 		for _, kind := range kinds {

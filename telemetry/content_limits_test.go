@@ -144,7 +144,15 @@ func randomMessages(r *rand.Rand) []content.Message {
 	for range r.IntN(8) {
 		var parts []content.Part
 		for range r.IntN(5) {
-			switch r.IntN(8) {
+			switch r.IntN(10) {
+			case 7:
+				if f, err := content.NewFile("n", "text/"+text(), []byte(text())); err == nil {
+					parts = append(parts, f)
+				}
+			case 8:
+				if f, err := content.FileID(text()); err == nil {
+					parts = append(parts, f)
+				}
 			case 0:
 				parts = append(parts, content.Reasoning{Text: text()})
 			case 1:

@@ -233,8 +233,8 @@ func TestRedactorSeesWhatWasMeant(t *testing.T) {
 			`{"content":"I am [redacted:email]","type":"text"}`},
 		{"two parts", content.NewMessage(content.RoleUser, content.Text("a@example.com"), content.Text(" b@example.com")),
 			`{"content":"[redacted:email]","type":"text"},{"content":" [redacted:email]","type":"text"}`},
-		{"a text file", content.NewMessage(content.RoleUser, must[content.Audio](t)(content.NewAudio("text/plain", []byte("a@example.com")))),
-			`{"content":"W3JlZGFjdGVkOmVtYWlsXQ==","mime_type":"text/plain","modality":"audio","type":"blob"}`},
+		{"a text file", content.NewMessage(content.RoleUser, must[content.File](t)(content.NewFile("a.txt", "text/plain", []byte("a@example.com")))),
+			`{"content":"W3JlZGFjdGVkOmVtYWlsXQ==","mime_type":"text/plain","modality":"document","type":"blob"}`},
 		{"a name", content.NewMessage(content.RoleAssistant, content.ToolCall{Name: "a@example.com"}),
 			`{"arguments":"","name":"[redacted:email]","type":"tool_call"}`},
 	}

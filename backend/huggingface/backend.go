@@ -52,17 +52,19 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 		case Compatible:
 		}
 	}
-	if b.server != Compatible && hasAudio(req.Messages) {
+	if b.server != Compatible && hasMore(req.Messages) {
 		return nil, &backend.Error{Provider: provider, Op: "chat", Code: backend.CodeUnsupported,
-			Remedy: "the server takes no recordings: leave them out, or send them to a model by another server"}
+			Remedy: "the server takes no recordings or files: leave them out, or send them to a model by another server"}
 	}
 	return b.client.Generate(ctx, req)
 }
 
-func hasAudio(messages content.Messages) bool {
+// hasMore reports whether there is more than text and images.
+func hasMore(messages content.Messages) bool {
 	for m := range messages.Values() {
 		for p := range m.Parts() {
-			if _, ok := p.(content.Audio); ok {
+			switch p.(type) {
+			case content.Audio, content.File:
 				return true
 			}
 		}

@@ -61,6 +61,8 @@ func appendMessage(b []byte, m content.Message) ([]byte, error) {
 			images = append(images, p)
 		case content.Audio:
 			return nil, unsupported("Ollama takes no audio: send text or images")
+		case content.File:
+			return nil, unsupported("Ollama takes no files: send their text, or their pages as images")
 		case content.ToolCall:
 			calls = append(calls, p)
 		case content.ToolResult:

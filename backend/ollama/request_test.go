@@ -152,6 +152,7 @@ func TestRequestsThatCannotBeSent(t *testing.T) {
 		{"no messages", backend.Request{}, backend.CodeConfiguration, "at least one"},
 		{"many images by URL", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, many...))}, backend.CodeUnsupported, "content.NewImage"},
 		{"an image by URL beside audio", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, url, sound))}, backend.CodeUnsupported, "no audio"},
+		{"a file", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, must(content.FileID("f"))))}, backend.CodeUnsupported, "no files"},
 		{"audio", backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleUser, sound))}, backend.CodeUnsupported, "no audio"},
 		{"not a number", with(backend.Options{}.WithTemperature(nan)), backend.CodeConfiguration, "temperature"},
 		{"wrong kind", with(backend.Options{}.WithExtra("num_predict", "many")), backend.CodeConfiguration, "num_predict"},

@@ -121,6 +121,11 @@ func recordPart(p content.Part) part {
 		return part{Type: "image", MIME: p.MIME(), Data: p.Base64()}
 	case content.Audio:
 		return part{Type: "audio", MIME: p.MIME(), Data: p.Base64()}
+	case content.File:
+		if p.ID() != "" {
+			return part{Type: "file", ID: p.ID()}
+		}
+		return part{Type: "file", Name: p.Name(), MIME: p.MIME(), Data: p.Base64()}
 	}
 	return part{Type: "unknown"} // the set is closed
 }

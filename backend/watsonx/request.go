@@ -77,6 +77,8 @@ func checkMessages(ms content.Messages) error {
 				if f := openai.AudioFormat(p.MIME()); f != "wav" && f != "mp3" {
 					return unsupported(opChat, "the service takes recordings as WAV or MP3 only: convert it")
 				}
+			case content.File:
+				return unsupported(opChat, "the service takes no files: send their text, or their pages as images")
 			default:
 				continue
 			}

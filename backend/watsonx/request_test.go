@@ -109,6 +109,7 @@ func TestRefusedRequests(t *testing.T) {
 		says string
 	}{
 		"an image by its URL":                {backend.Request{Messages: user(must(content.ImageURL("https://x.example/a.png")))}, backend.CodeUnsupported, "by their URL"},
+		"a file":                             {backend.Request{Messages: user(must(content.FileID("f")))}, backend.CodeUnsupported, "no files"},
 		"a recording of another kind":        {backend.Request{Messages: user(must(content.NewAudio("audio/flac", []byte("f"))))}, backend.CodeUnsupported, "WAV or MP3"},
 		"an image that is not a user's":      {backend.Request{Messages: content.NewMessages(content.NewMessage(content.RoleAssistant, gif))}, backend.CodeUnsupported, "user only"},
 		"several replies":                    {backend.Request{Options: o().WithExtra("n", 2)}, backend.CodeUnsupported, "several replies"},

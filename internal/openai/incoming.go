@@ -299,6 +299,11 @@ func (s *scanner) contentParts() ([]content.Part, error) {
 				Data   []byte `json:"data"`
 				Format string `json:"format"`
 			} `json:"input_audio"`
+			File struct {
+				ID   string `json:"file_id"`
+				Name string `json:"filename"`
+				Data string `json:"file_data"`
+			} `json:"file"`
 		}
 		if err := s.value("messages.content", "text or a list of parts", &p); err != nil {
 			return err
@@ -312,6 +317,12 @@ func (s *scanner) contentParts() ([]content.Part, error) {
 			part, err = decodeImage(p.ImageURL.URL)
 		case "input_audio":
 			part, err = content.NewAudio(audioMIME(p.InputAudio.Format), p.InputAudio.Data)
+		case "file":
+			if p.File.ID != "" {
+				part, err = content.FileID(p.File.ID)
+			} else {
+				part, err = decodeFile(p.File.Name, p.File.Data)
+			}
 		default:
 			return &FormatError{Field: "messages.content", Reason: "has a part of an unknown type"}
 		}
@@ -335,6 +346,16 @@ func decodeImage(url string) (content.Image, error) {
 		return content.Image{}, err
 	}
 	return content.NewImage(file)
+}
+
+// decodeFile reads a data URL.
+func decodeFile(name, address string) (content.File, error) {
+	mime, encoded, _ := strings.Cut(strings.TrimPrefix(address, "data:"), ";base64,")
+	data, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return content.File{}, err
+	}
+	return content.NewFile(name, mime, data)
 }
 
 func audioMIME(format string) string {

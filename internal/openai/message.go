@@ -50,7 +50,7 @@ func appendMessage(dst []byte, start int, m content.Message, ids *unnamedIDs, st
 			calls++
 		case content.ToolResult:
 			results++
-		case content.Image, content.Audio:
+		case content.Image, content.Audio, content.File:
 			media++
 		case content.Text:
 			text++
@@ -157,12 +157,25 @@ func appendParts(dst []byte, m content.Message, style Style) ([]byte, error) {
 			dst = base64.StdEncoding.AppendEncode(dst, p.Bytes())
 			dst = appendString(append(dst, `","format":`...), format)
 			dst = append(dst, `}}`...)
+		case content.File:
+			dst = appendFile(dst, p)
 		default:
 			dst = dst[:mark]
 			n--
 		}
 	}
 	return append(dst, ']'), nil
+}
+
+func appendFile(dst []byte, f content.File) []byte {
+	dst = append(dst, `{"type":"file","file":{`...)
+	if f.ID() != "" {
+		dst = appendString(append(dst, `"file_id":`...), f.ID())
+		return append(dst, `}}`...)
+	}
+	dst = appendString(append(dst, `"filename":`...), f.Name())
+	dst = appendString(append(dst, `,"file_data":`...), "data:"+f.MIME()+";base64,"+f.Base64())
+	return append(dst, `}}`...)
 }
 
 // AudioFormat returns the dialect's name for a media type: "wav" for audio/x-wav. It is "" for what is not audio.

@@ -125,10 +125,12 @@ func TestAppendRequest(t *testing.T) {
 			name: "media",
 			req: backend.Request{Options: model(), Messages: content.NewMessages(content.NewMessage(content.RoleUser,
 				content.Text("look"), must(content.NewImage(png)), must(content.ImageURL("https://example.com/a.png")),
-				must(content.NewAudio("audio/x-wav", []byte("RIFF"))), content.Text("and listen")))},
+				must(content.NewAudio("audio/x-wav", []byte("RIFF"))), content.Text("and listen"),
+				must(content.NewFile("r.pdf", "application/pdf", []byte("%PDF"))), must(content.FileID("file-1"))))},
 			want: `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"look"},` +
 				`{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}},{"type":"image_url","image_url":{"url":"https://example.com/a.png"}},` +
-				`{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}},{"type":"text","text":"and listen"}]}]}`,
+				`{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}},{"type":"text","text":"and listen"},` +
+				`{"type":"file","file":{"filename":"r.pdf","file_data":"data:application/pdf;base64,JVBERg=="}},{"type":"file","file":{"file_id":"file-1"}}]}]}`,
 		},
 	}
 	for _, tt := range tests {

@@ -105,7 +105,7 @@ func readable(m content.Message) error {
 		switch part.(type) {
 		case content.Text, content.Reasoning, content.ToolCall, content.ToolResult:
 		default:
-			return unsupported("chat", "a model in process reads text only: leave images and recordings out, or use an endpoint")
+			return unsupported("chat", "a model in process reads text only: leave images, recordings and files out, or use an endpoint")
 		}
 	}
 	return nil
