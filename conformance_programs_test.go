@@ -35,7 +35,7 @@ import (
 func modelServer(t *testing.T, reply func(n int, r backendtest.Received) (status int, code string, reply backendtest.Reply)) *openai.Backend {
 	t.Helper()
 	var requests atomic.Int64
-	dialect := backendtest.ChatCompletions{}
+	dialect := backendtest.ChatCompletions{Known: []string{"service_tier"}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -80,7 +80,9 @@ func answers(texts ...string) func(int, backendtest.Received) (int, string, back
 		}
 		return http.StatusOK, "", backendtest.Reply{ID: "chatcmpl-1", Model: "gpt-4o-mini-2024-07-18", Text: strings.SplitAfter(text, " "),
 			Reasoning: []string{"hm"}, Finish: "stop",
-			Usage: content.Usage{InputTokens: 31, OutputTokens: 12, CacheReadTokens: 8, ReasoningTokens: 4, Audio: content.Modality{InputTokens: 1}}}
+			Usage: content.Usage{InputTokens: 31, OutputTokens: 12, CacheReadTokens: 8, CacheWriteTokens: 2, ReasoningTokens: 4,
+				Text: content.Modality{InputTokens: 20, OutputTokens: 7, CacheReadTokens: 6}, Image: content.Modality{InputTokens: 10, OutputTokens: 4, CacheReadTokens: 1},
+				Audio: content.Modality{InputTokens: 1, OutputTokens: 1, CacheReadTokens: 1}}}
 	}
 }
 
@@ -395,6 +397,47 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 			_, err := s.Instruct(t.Context(), "Write \xff.", mellea.Check(requirement.Contains("\xfe")))
 			must(t, err)
 		})
+	},
+	"a batch": func(t *testing.T, tel *telemetry.Telemetry) {
+		model := melleatest.NewBackendFunc(func(_ int, r backend.Request) melleatest.Reply {
+			if m, _ := r.Messages.Last(); strings.Contains(m.Text(), "long") {
+				return melleatest.Fail(&backend.Error{Provider: "scripted", Op: "batch", Status: 400, Code: "too_long"})
+			}
+			return melleatest.Reply{Pieces: []string{" blue."}, Usage: content.Usage{InputTokens: 3, OutputTokens: 2}}
+		}).WithInfo(backend.Info{Provider: "scripted", Model: "script-1", ServerAddress: "model.test", ServerPort: 443}, nil)
+		on := mellea.On(model, mellea.WithHooks(tel))
+		_, err := mellea.GenerateBatch(t.Context(), on, []string{"The sky is", "A long prompt", "The sea is"}, mellea.MaxTokens(8))
+		must(t, err)
+		if _, err := mellea.GenerateBatch(t.Context(), on, []string{"A long prompt"}); err == nil {
+			t.Error("every item failed, want an error")
+		}
+		must(t, on.Close())
+	},
+	"grades, choices, tiers, many chunks": func(t *testing.T, tel *telemetry.Telemetry) {
+		open(t, tel, modelServer(t, answers("0.9", strings.Repeat("word ", 300))), func(s *mellea.Session) {
+			_, err := s.Validate(t.Context(), "Dear all", requirement.Judge("be kind", requirement.JudgeScore(0.5)))
+			must(t, err)
+			_, err = s.Chat(t.Context(), "Go on.", mellea.Options(backend.Options{}.WithExtra("service_tier", "flex")), mellea.Stream(func(int, backend.Chunk) {}))
+			must(t, err)
+		})
+		cached := content.Modality{InputTokens: 4, OutputTokens: 1, CacheReadTokens: 2}
+		open(t, tel, melleatest.NewBackend(melleatest.Reply{Pieces: []string{"hello"}, Usage: content.Usage{InputTokens: 12, OutputTokens: 3, CacheReadTokens: 6,
+			Text: cached, Image: cached, Audio: cached}}), func(s *mellea.Session) {
+			_, err := s.Chat(t.Context(), "Greet.", mellea.Options(backend.Options{}.WithExtra("n", 2)))
+			must(t, err)
+		})
+	},
+	"plugins that fail": func(t *testing.T, tel *telemetry.Telemetry) {
+		release := make(chan struct{})
+		bad := hookpoint.Generation.Observe(func(context.Context, hookpoint.GenerationStart) { panic("planted") }, hook.Name("bad"))
+		slow := hookpoint.Generation.Async(func(context.Context, hookpoint.GenerationOutcome) { <-release }, hook.Name("slow"), hook.QueueSize(1))
+		open(t, tel, melleatest.NewBackend(melleatest.Say("hello")), func(s *mellea.Session) {
+			for range 4 { // one is under way, one waits
+				_, err := s.Chat(t.Context(), "Greet.")
+				must(t, err)
+			}
+			close(release)
+		}, mellea.WithHooks(bad, slow))
 	},
 	"the command line": func(t *testing.T, tel *telemetry.Telemetry) {
 		deny := hookpoint.Generation.Check(func(context.Context, hookpoint.GenerationStart) error { return hook.Reject("no", "not today") })

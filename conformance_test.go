@@ -18,17 +18,20 @@ import (
 // excused are the improvements that the checker sees and a program cannot make, by attribute and the first words of the
 // names of spans, metrics and log events.
 var excused = []struct{ attribute, names, reason string }{
-	{"gen_ai.request.frequency_penalty", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.request.max_tokens", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.request.presence_penalty", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.request.stop_sequences", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.request.temperature", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.request.top_p", "chat", "the program sets none, and the provider's default is not known"},
-	{"gen_ai.response.id", "chat", "Ollama and the scripted backend give replies no id"},
-	{"gen_ai.response.model", "chat", "the scripted backend does not tell which model replied"},
+	{"gen_ai.request.frequency_penalty", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.max_tokens", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.presence_penalty", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.stop_sequences", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.temperature", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.request.top_p", "chat text_completion", "the program sets none, and the provider's default is not known"},
+	{"gen_ai.response.id", "chat text_completion", "Ollama and the scripted backend give replies no id"},
+	{"gen_ai.response.model", "chat text_completion", "the scripted backend does not tell which model replied"},
 	{"gen_ai.usage.input_tokens", "chat", "the scripted backend reports no usage"},
 	{"gen_ai.usage.output_tokens", "chat", "the scripted backend reports no usage"},
-	{"gen_ai.response.model", "gen_ai.client.inference.duration gen_ai.client.inference.time_to_first_chunk", "the scripted backend does not tell which model replied, and neither does a server that refuses"},
+	{"gen_ai.response.model", "gen_ai.client.inference.duration gen_ai.client.inference.time_to_first_chunk" +
+		" gen_ai.client.inference.usage.input_tokens gen_ai.client.inference.usage.output_tokens" +
+		" gen_ai.client.inference.operation.input_tokens gen_ai.client.inference.operation.output_tokens",
+		"the scripted backend does not tell which model replied, and neither does a server that refuses"},
 	{"gen_ai.response.model", "gen_ai.client.inference.time_per_output_chunk", "chunks are recorded as they arrive, and which model replied is known at the end"},
 	{"openai.response.service_tier", "gen_ai.client.inference.duration", "the server of the tests has no tiers"},
 	{"openai.response.system_fingerprint", "gen_ai.client.inference.duration", "a server that refuses gives none"},
@@ -151,7 +154,7 @@ func TestConformingProgramsCoverTheSpans(t *testing.T) {
 		"start_session ok", "start_session error", "start_session rejected", "session ok", "action ok", "action error", "action rejected",
 		"action cancelled", "action abandoned", "sampling ok", "sampling error", "sampling rejected", "sampling cancelled", "validation ok",
 		"validation error", "validation rejected", "requirement ok", "requirement error", "requirement rejected", "chat ok", "chat error",
-		"chat rejected", "chat cancelled", "chat abandoned",
+		"chat rejected", "chat cancelled", "chat abandoned", "text_completion ok", "text_completion error",
 		"execute_tool ok", "execute_tool error", "execute_tool rejected", "execute_tool cancelled", "mellea ok", "mellea error", "mellea rejected", "mellea cancelled",
 		"action/parse_error", "sampling/iteration", "sampling/repair", "sampling/select", "chat/first_chunk", "chat/first_token",
 		"chat/chunk_processed", "chat/stream_complete", "chat/retry",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -51,9 +52,18 @@ func committed() *registry {
 		}
 		reg.metrics = append(reg.metrics, metric{
 			name: m.Name, instrument: m.Instrument.String(), typ: m.Type.String(), unit: m.Unit, brief: m.Brief,
+			buckets: m.Buckets(), uses: usesOf(m.Attributes()),
 		})
 	}
 	return reg
+}
+
+func usesOf(all iter.Seq[semconv.Use]) []use {
+	var uses []use
+	for u := range all {
+		uses = append(uses, use{name: u.Name, level: u.Level.String(), condition: u.Condition, provider: u.Provider})
+	}
+	return uses
 }
 
 func own(name string) bool { return strings.HasPrefix(name, "mellea.") }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -68,6 +69,11 @@ type yamlRegistry struct {
 	Emits struct {
 		Events  []string `yaml:"events"`
 		Metrics []string `yaml:"metrics"`
+		When    map[string]struct {
+			When    string `yaml:"when"`
+			Example any    `yaml:"example"`
+		} `yaml:"when"`
+		Attributes map[string]any `yaml:"attributes"`
 	} `yaml:"emits"`
 	Deprecated []deprecation `yaml:"deprecated"`
 }
@@ -94,6 +100,7 @@ func parseMellea(data []byte, upstream *registry) (*registry, error) {
 	reg := &registry{
 		scopes: in.Scopes, content: in.Content, logFields: in.Logs, deprecated: in.Deprecated,
 		emitsEvents: in.Emits.Events, emitsMetrics: in.Emits.Metrics,
+		emitsAttributes: map[string]string{}, emissions: map[string]emission{},
 	}
 	var errs []error
 	for _, a := range in.Attributes {
@@ -109,6 +116,20 @@ func parseMellea(data []byte, upstream *registry) (*registry, error) {
 			name: a.Name, typ: a.Type, unit: a.Unit, brief: a.Brief, when: a.When,
 			example: string(example), content: *a.Content, values: a.Enum, closed: len(a.Enum) > 0,
 		})
+	}
+	for name, v := range in.Emits.Attributes {
+		example, err := json.Marshal(v)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("emits: attribute %s: example: %w", name, err))
+		}
+		reg.emitsAttributes[name] = string(example)
+	}
+	for name, w := range in.Emits.When {
+		out := emission{when: w.When}
+		if w.Example != nil {
+			out.example = fmt.Sprint(w.Example)
+		}
+		reg.emissions[name] = out
 	}
 	common := toUses(in.Common)
 	for _, s := range in.Spans {
@@ -227,6 +248,7 @@ func (r *registry) checkRefs(upstream *registry) error {
 			fail("emits: no metric %s in the GenAI registry", name)
 		}
 	}
+	errs = append(errs, r.checkEmits(upstream))
 	for _, d := range r.deprecated {
 		exists := map[string]func(string) bool{
 			"attribute": func(n string) bool { _, ok := upstream.attribute(n); return ok },
@@ -244,6 +266,33 @@ func (r *registry) checkRefs(upstream *registry) error {
 			if !exists(n) {
 				fail("deprecated: %s: no %s %s in the GenAI registry", d.Name, d.Signal, n)
 			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkEmits reports what is said to be emitted and does not exist, and what exists and nothing is said of.
+func (r *registry) checkEmits(upstream *registry) error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, name := range slices.Sorted(maps.Keys(r.emitsAttributes)) {
+		if _, ok := upstream.attribute(name); !ok {
+			fail("emits: no attribute %s in the GenAI registry", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.emissions)) {
+		if !slices.Contains(r.emitsEvents, name) && !slices.Contains(r.emitsMetrics, name) {
+			fail("emits: %s is not among the events and metrics", name)
+		}
+	}
+	for _, name := range r.emitsEvents {
+		if r.emissions[name].when == "" {
+			fail("emits: nothing says when the event %s is sent", name)
+		}
+	}
+	for _, name := range r.emitsMetrics {
+		if e := r.emissions[name]; e.when == "" || e.example == "" {
+			fail("emits: the metric %s needs when and example", name)
 		}
 	}
 	return errors.Join(errs...)

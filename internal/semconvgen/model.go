@@ -15,8 +15,10 @@ type registry struct {
 	deprecated []deprecation
 	content    []string // names of upstream attributes that hold content
 
-	emitsEvents, emitsMetrics []string // names in the upstream registry
-	extended                  []event  // upstream log events, with what this module adds to them
+	emitsEvents, emitsMetrics []string            // names in the upstream registry
+	emitsAttributes           map[string]string   // the same, with an example as JSON
+	emissions                 map[string]emission // of emitsEvents and emitsMetrics
+	extended                  []event             // upstream log events, with what this module adds to them
 }
 
 type scope struct{ Const, Name, Brief string }
@@ -59,6 +61,9 @@ type deprecation struct {
 	Signal, Name string
 	Use          []string
 }
+
+// emission is what mellea.yaml says of something upstream that is emitted.
+type emission struct{ when, example string }
 
 type logField struct{ Name, Brief, When, Example string }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -29,6 +30,10 @@ conventions of %s (revision %s, schema URL
 [telemetry/semconv/mellea.yaml](../../telemetry/semconv/mellea.yaml). The Go
 constants are in package
 [telemetry/semconv](../../telemetry/semconv/doc.go).
+
+Where a table is that of an OpenTelemetry convention, it lists all the
+convention has. What has an example is emitted by Mellea; what has none (–) is
+not.
 
 *Content* marks what may hold a prompt, a reply, an argument, a result or a
 reason. It is emitted only while content capture is on.
@@ -112,41 +117,23 @@ func without(uses, own []use) []use {
 func (p *page) events() {
 	p.printf("\n## Events on spans\n")
 	for _, e := range p.own.events {
-		p.printf("\n### `%s`\n\n%s %s\n\n", e.name, sentence(e.brief), sentence(e.when))
+		p.printf("\n### `%s`\n\n%s When: %s\n\n", e.name, sentence(e.brief), sentence(e.when))
 		p.uses(e.uses)
 	}
 	p.printf("\n## Log events\n\nSent through the OpenTelemetry logger.\n")
 	for _, name := range p.own.emitsEvents {
 		e, _ := p.upstream.event(name)
-		p.printf("\n### `%s`\n\n", e.name)
+		p.printf("\n### `%s`\n\nWhen: %s", e.name, sentence(p.own.emissions[name].when))
 		if e.severity != 0 {
-			p.printf("Severity %d.\n\n", e.severity)
+			p.printf(" Severity %d.", e.severity)
 		}
 		for _, more := range p.own.extended {
 			if more.name == e.name {
 				e.uses = append(slices.Clone(more.uses), e.uses...)
 			}
 		}
+		p.printf("\n\n")
 		p.uses(e.uses)
-	}
-}
-
-func (p *page) metrics() {
-	p.printf("\n## Metrics\n\n")
-	p.table("metric", "instrument", "unit", "meaning", "when", "labels", "example")
-	for _, m := range p.own.metrics {
-		labels := make([]string, len(m.uses))
-		for i, u := range m.uses {
-			labels[i] = code(u.name)
-		}
-		p.row(code(m.name), m.instrument+", "+m.typ, code(m.unit), m.brief, m.when,
-			cmp.Or(strings.Join(labels, ", "), "–"), code(m.example))
-	}
-	p.printf("\nOf the OpenTelemetry conventions, with their labels and the advised buckets:\n\n")
-	p.table("metric", "instrument", "unit", "meaning")
-	for _, name := range p.own.emitsMetrics {
-		m, _ := p.upstream.metric(name)
-		p.row(code(m.name), m.instrument+", "+m.typ, code(m.unit), m.brief)
 	}
 }
 
@@ -159,10 +146,16 @@ func (p *page) logs() {
 }
 
 func (p *page) attributes() {
-	p.printf("\n## Attributes\n\n")
+	p.printf("\n## Attributes\n\nOf Mellea:\n\n")
 	p.table("attribute", "type", "meaning", "when", "content", "example")
 	for _, a := range p.own.attributes {
 		p.row(code(a.name), typed(a), a.brief, a.when, yes(a.content), code(a.example))
+	}
+	p.printf("\nOf OpenTelemetry, as far as Mellea emits them. Spans, events and metrics say at which level:\n\n")
+	p.table("attribute", "type", "meaning", "content", "example")
+	for _, name := range slices.Sorted(maps.Keys(p.own.emitsAttributes)) {
+		a, _ := p.upstream.attribute(name)
+		p.row(code(a.name), typed(a), a.brief, yes(slices.Contains(p.own.content, name)), code(p.own.emitsAttributes[name]))
 	}
 	for _, a := range p.own.attributes {
 		if len(a.values) == 0 {
@@ -188,20 +181,24 @@ func (p *page) deprecated() {
 	}
 }
 
-// uses writes the table of the attributes of a span or an event.
+// uses writes the table of the attributes of a span, an event or a metric. One that is not emitted has no example.
 func (p *page) uses(uses []use) {
-	p.table("attribute", "type", "level", "content", "meaning")
+	p.table("attribute", "type", "level", "content", "example", "meaning")
 	for _, u := range uses {
 		a, ok := p.own.attribute(u.name)
 		if !ok {
 			a, _ = p.upstream.attribute(u.name)
 			a.content = slices.Contains(p.own.content, a.name)
+			a.example = p.own.emitsAttributes[a.name]
 		}
 		level := strings.ReplaceAll(u.level, "_", " ")
 		if u.condition != "" {
 			level += " (" + strings.TrimSuffix(u.condition, ".") + ")"
 		}
-		p.row(code(a.name), typed(a), level, yes(a.content), a.brief)
+		if u.provider != "" {
+			level += ", provider " + code(u.provider)
+		}
+		p.row(code(a.name), typed(a), level, yes(a.content), cmp.Or(code(a.example), "–"), a.brief)
 	}
 }
 
