@@ -421,7 +421,7 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 			must(t, err)
 		})
 		cached := content.Modality{InputTokens: 4, OutputTokens: 1, CacheReadTokens: 2}
-		open(t, tel, melleatest.NewBackend(melleatest.Reply{Pieces: []string{"hello"}, Usage: content.Usage{InputTokens: 12, OutputTokens: 3, CacheReadTokens: 6,
+		open(t, tel, melleatest.NewBackend(melleatest.Reply{Pieces: []string{"hello"}, ResponseModel: "script-1", Usage: content.Usage{InputTokens: 12, OutputTokens: 3, CacheReadTokens: 6,
 			Text: cached, Image: cached, Audio: cached}}), func(s *mellea.Session) {
 			_, err := s.Chat(t.Context(), "Greet.", mellea.Options(backend.Options{}.WithExtra("n", 2)))
 			must(t, err)

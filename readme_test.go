@@ -24,11 +24,15 @@ import (
 // documents returns the README and the pages of docs.
 func documents(t *testing.T) []string {
 	t.Helper()
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	pages := []string{"README.md", "CONTRIBUTING.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
 	}
-	return append([]string{"README.md", "CONTRIBUTING.md"}, pages...)
+	return pages
 }
 
 // A block is fenced code of a document.
@@ -80,6 +84,7 @@ var packagesOf = map[string]string{
 	"replay":      module + "/backend/replay",
 	"guard":       module + "/guard", "tool": module + "/tool",
 	"requirement": module + "/requirement", "sampling": module + "/sampling", "schema": module + "/schema", "telemetry": module + "/telemetry",
+	"check":     module + "/telemetry/semconv/check",
 	"attribute": "go.opentelemetry.io/otel/attribute", "otel": "go.opentelemetry.io/otel", "trace": "go.opentelemetry.io/otel/trace",
 	"sdktrace": "go.opentelemetry.io/otel/sdk/trace",
 	"bytes":    "bytes", "context": "context", "embed": "embed", "errors": "errors", "fmt": "fmt", "io": "io", "json": "encoding/json", "log": "log",

@@ -5,6 +5,8 @@ import (
 	"go/parser"
 	"go/token"
 	"math"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -362,6 +364,37 @@ func TestRulesAreDocumented(t *testing.T) {
 	slices.Sort(found)
 	if diff := cmp.Diff(documented, slices.Compact(found)); diff != "" {
 		t.Errorf("rules (-documented +found by a wrong document):\n%s", diff)
+	}
+}
+
+// The page for users names every rule there is, and no other.
+func TestRulesAreOnThePage(t *testing.T) {
+	t.Parallel()
+	src, err := os.ReadFile("../../../docs/telemetry/conformance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, ok := strings.Cut(string(src), "\nRules of Weaver:\n")
+	tables, _, ok2 := strings.Cut(tables, "\n## ")
+	if !ok || !ok2 {
+		t.Fatal("the page has no tables of rules")
+	}
+	named := map[check.ID]bool{}
+	for line := range strings.Lines(tables) {
+		if strings.HasPrefix(line, "| `") {
+			for _, id := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(strings.SplitN(line, "|", 3)[1], -1) {
+				named[check.ID(id[1])] = true
+			}
+		}
+	}
+	for _, id := range check.Rules() {
+		if !named[id] {
+			t.Errorf("docs/telemetry/conformance.md does not name %s", id)
+		}
+		delete(named, id)
+	}
+	for id := range named {
+		t.Errorf("docs/telemetry/conformance.md names %s, which is no rule", id)
 	}
 }
 
