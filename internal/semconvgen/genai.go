@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -56,7 +57,17 @@ type jsonRegistry struct {
 		Ref  string   `json:"ref"`
 		Adds []string `json:"adds"`
 	} `json:"metric_refinements"`
+	Entities map[string]struct {
+		Brief       string       `json:"brief"`
+		Identity    []jsonEntity `json:"identity"`
+		Description []jsonEntity `json:"description"`
+	} `json:"entities"`
 	Attributes map[string]jsonAttribute `json:"attributes"`
+}
+
+type jsonEntity struct {
+	Ref   string `json:"ref"`
+	Level string `json:"requirement_level"`
 }
 
 // The registry states these in prose only.
@@ -154,6 +165,17 @@ func loadGenAI(path string) (*registry, error) {
 			name: name, instrument: m.Instrument, typ: typ, unit: m.Unit, brief: oneLine(m.Brief),
 			buckets: m.Buckets, uses: uses,
 		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Entities)) {
+		e := in.Entities[name]
+		out := entity{name: name, brief: oneLine(e.Brief)}
+		for _, ref := range e.Identity {
+			out.uses = append(out.uses, use{name: ref.Ref, level: "required"})
+		}
+		for _, ref := range e.Description {
+			out.uses = append(out.uses, use{name: ref.Ref, level: cmp.Or(ref.Level, "recommended")})
+		}
+		reg.entities = append(reg.entities, out)
 	}
 	if b.err != nil {
 		return nil, fmt.Errorf("%s: %w", path, b.err)

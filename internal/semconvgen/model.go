@@ -11,6 +11,7 @@ type registry struct {
 	spans      []span
 	events     []event
 	metrics    []metric
+	entities   []entity
 	logFields  []logField
 	deprecated []deprecation
 	content    []string // names of upstream attributes that hold content
@@ -55,6 +56,12 @@ type metric struct {
 	name, instrument, typ, unit, brief, when, example string
 	buckets                                           []float64
 	uses                                              []use
+}
+
+// entity is something that resources describe.
+type entity struct {
+	name, brief string
+	uses        []use // those that identify it are required
 }
 
 type deprecation struct {
@@ -151,6 +158,11 @@ func (r *registry) check() error {
 		}
 	}
 	for _, e := range r.events {
+		if err := checkLevels(e.name, e.uses); err != nil {
+			return err
+		}
+	}
+	for _, e := range r.entities {
 		if err := checkLevels(e.name, e.uses); err != nil {
 			return err
 		}

@@ -39,6 +39,13 @@ func renderGenAI(r *registry) (map[string][]byte, error) {
 
 	data := newFile(credit, clause)
 	data.registry("genai", r)
+	data.printf("\nvar genaiEntities = []Entity{\n")
+	for _, e := range r.entities {
+		data.printf("{\nName: %q, Brief: %q,\n", e.name, e.brief)
+		data.uses(e.uses)
+		data.printf("},\n")
+	}
+	data.printf("}\n")
 	return render(map[string]*file{"genai_attributes.gen.go": names, "genai_registry.gen.go": data})
 }
 

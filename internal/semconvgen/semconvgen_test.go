@@ -273,7 +273,10 @@ func TestGenAIRegistry(t *testing.T) {
 			},
 		}},
 	}
-	exported := cmp.AllowUnexported(registry{}, attribute{}, span{}, use{}, event{}, metric{})
+	want.entities = []entity{{name: "gen_ai.agent", brief: "An agent.", uses: []use{
+		{name: "gen_ai.request.model", level: "required"}, {name: "openai.api.type", level: "recommended"},
+	}}}
+	exported := cmp.AllowUnexported(registry{}, attribute{}, span{}, use{}, event{}, metric{}, entity{})
 	if diff := cmp.Diff(want, reg, exported); diff != "" {
 		t.Errorf("registry (-want +got)\n%s", diff)
 	}

@@ -161,5 +161,8 @@ func LookupMetric(name string) (Metric, bool) { return get(lookup().metrics, nam
 // own.
 func Metrics() iter.Seq[Metric] { return both(genaiMetrics, melleaMetrics) }
 
+// Entities yields the entities of the GenAI registry.
+func Entities() iter.Seq[Entity] { return slices.Values(genaiEntities) }
+
 // LogFields yields the fields the log handler adds to records.
 func LogFields() iter.Seq[LogField] { return slices.Values(melleaLogFields) }

@@ -161,6 +161,21 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+func TestEntities(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for e := range semconv.Entities() {
+		for u := range e.Attributes() {
+			got = append(got, e.Name+": "+u.Name+" "+u.Level.String())
+		}
+	}
+	want := []string{"gen_ai.main_agent: gen_ai.main_agent.id required", "gen_ai.main_agent: gen_ai.main_agent.name recommended",
+		"gen_ai.main_agent: gen_ai.main_agent.description recommended"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entities (-want +got)\n%s", diff)
+	}
+}
+
 func TestLogEvents(t *testing.T) {
 	t.Parallel()
 	want := map[string]int{

@@ -343,5 +343,18 @@ func (m Metric) Attributes() iter.Seq[Use] { return resolve(m.uses) }
 // Attribute returns the attribute of that name, if the metric has it.
 func (m Metric) Attribute(name string) (Use, bool) { return find(m.uses, name) }
 
+// Entity describes something that a resource may describe, such as the agent
+// that a process is.
+type Entity struct {
+	Name  string
+	Brief string
+
+	uses []use
+}
+
+// Attributes yields the entity's attributes. Those that identify it are
+// Required.
+func (e Entity) Attributes() iter.Seq[Use] { return resolve(e.uses) }
+
 // LogField describes a field that the log handler adds to records.
 type LogField struct{ Name, Brief, When, Example string }

@@ -152,7 +152,11 @@ func (c *checker) checkResources(d Data) {
 	check := func(r *resourcepb.Resource) {
 		attrs := attributesOf(r.GetAttributes())
 		name, _ := attrs.text("service.name")
-		c.checkAttributes(place{c: c, from: named{signal: Resource, name: name}, signal: Resource, attrs: attrs, report: c.once})
+		from := named{signal: Resource, name: name}
+		c.checkAttributes(place{c: c, from: from, signal: Resource, attrs: attrs, report: c.once})
+		for e := range semconv.Entities() {
+			c.checkEntity(from, e, attrs)
+		}
 	}
 	for _, t := range d.Traces {
 		if t != nil {
@@ -173,6 +177,19 @@ func (c *checker) checkResources(d Data) {
 			for _, r := range l.GetResourceLogs() {
 				check(r.GetResource())
 			}
+		}
+	}
+}
+
+// checkEntity checks that what a resource describes has what identifies it.
+func (c *checker) checkEntity(from source, e semconv.Entity, attrs attributes) {
+	described := false
+	for u := range e.Attributes() {
+		described = described || attrs.has(attribute.Key(u.Name))
+	}
+	for u := range e.Attributes() {
+		if described && u.Level == semconv.Required && !attrs.has(attribute.Key(u.Name)) {
+			c.once(from.finding(EntityRequiredAttributeNotPresent, Violation, "identifies %s, which the resource describes", e.Name).on(attribute.Key(u.Name)))
 		}
 	}
 }

@@ -31,6 +31,7 @@
 //	conditionally_required_attribute_not_present information  … or that only the program knows
 //	recommended_attribute_not_present            improvement  a recommended attribute is missing
 //	recommended_attribute_not_present            information  … under a condition that only the program knows
+//	entity_required_attribute_not_present        violation    a resource describes something without what identifies it
 //	not_stable                                   improvement  a name that may still change; once for each name
 //
 // Those of OpenTelemetry's conformance policies for generative AI, applied to all spans that have a table:

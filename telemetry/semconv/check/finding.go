@@ -64,6 +64,7 @@ const (
 	RequiredAttributeNotPresent              ID = "required_attribute_not_present"
 	ConditionallyRequiredAttributeNotPresent ID = "conditionally_required_attribute_not_present"
 	RecommendedAttributeNotPresent           ID = "recommended_attribute_not_present"
+	EntityRequiredAttributeNotPresent        ID = "entity_required_attribute_not_present"
 )
 
 // Rules of OpenTelemetry's own conformance policies for generative AI.
@@ -113,6 +114,7 @@ const (
 // Rules returns the ids of all rules.
 func Rules() []ID {
 	return []ID{
+		EntityRequiredAttributeNotPresent,
 		MissingMetric, UnitMismatch, UnexpectedInstrument, MissingAttribute,
 		MissingEvent, Deprecated, TypeMismatch, NotStable,
 		UndefinedEnumVariant, RequiredAttributeNotPresent, ConditionallyRequiredAttributeNotPresent, RecommendedAttributeNotPresent,

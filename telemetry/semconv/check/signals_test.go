@@ -236,6 +236,7 @@ var wrongSignals = []struct {
 	{"an own scope without a schema", details, func(s *signal) { s.scope = semconv.ScopeBackend }, check.SchemaURLUnexpected, check.Violation, ""},
 
 	// Resources.
+	{"an agent without its id", "resource", func(s *signal) { s.set("gen_ai.main_agent.name", "support") }, check.EntityRequiredAttributeNotPresent, check.Violation, "gen_ai.main_agent.id"},
 	{"an agent of no registry", "resource", func(s *signal) { s.set("gen_ai.main_agent.mood", "good") }, check.MissingAttribute, check.Violation, "gen_ai.main_agent.mood"},
 	{"an agent's id that is a number", "resource", func(s *signal) { s.set("gen_ai.main_agent.id", 7) }, check.TypeMismatch, check.Violation, "gen_ai.main_agent.id"},
 	{"a provider for all of the process", "resource", func(s *signal) { s.set("gen_ai.system", "openai") }, check.Deprecated, check.Violation, "gen_ai.system"},
