@@ -19,8 +19,13 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
+	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/mellea-go/mellea/internal/cli"
+	"github.com/mellea-go/mellea/internal/otlpfile"
 )
 
 const checked = "../../telemetry/semconv/check/testdata/"
@@ -310,14 +315,36 @@ func TestCheckListen(t *testing.T) {
 	})
 }
 
+// Protobuf of each signal is told from the others, and from JSON.
 func TestCheckProtobuf(t *testing.T) {
 	t.Parallel()
-	// A TracesData with a resource without spans, then one in a file of several: neither has anything to check.
-	path := filepath.Join(t.TempDir(), "traces.pb")
-	if err := os.WriteFile(path, []byte("\x0a\x00"), 0o600); err != nil {
-		t.Fatal(err)
+	signals := map[string]proto.Message{}
+	for r, err := range otlpfile.Read(strings.NewReader(textOf(t, checked+"right/python.jsonl"))) {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case r.Spans != nil:
+			signals["2 spans, 0 metrics, 0 log records"] = &tracepb.TracesData{ResourceSpans: []*tracepb.ResourceSpans{r.Spans}}
+		case r.Metrics != nil:
+			signals["0 spans, 5 metrics, 0 log records"] = &metricspb.MetricsData{ResourceMetrics: []*metricspb.ResourceMetrics{r.Metrics}}
+		default:
+			signals["0 spans, 0 metrics, 2 log records"] = &logspb.LogsData{ResourceLogs: []*logspb.ResourceLogs{r.Logs}}
+		}
 	}
-	if got := (process{}).run(t, "check", path); got.code != 3 || !strings.Contains(got.stderr, "nothing to check") {
-		t.Errorf("exit %d: %s", got.code, got.stderr)
+	if len(signals) != 3 {
+		t.Fatalf("%d signals, want 3", len(signals))
+	}
+	for want, m := range signals {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "otlp.pb")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := (process{}).run(t, "check", path); got.code != 0 || !strings.Contains(got.stdout, "0 violations") || !strings.Contains(got.stdout, want) {
+			t.Errorf("exit %d: %s%s, want %s", got.code, got.stdout, got.stderr, want)
+		}
 	}
 }
