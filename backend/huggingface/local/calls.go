@@ -16,25 +16,30 @@ type answer struct {
 	stream bool
 	box    toolbox
 	format tooltext.Format
+	think  *thinker         // nil for a model that does not
 	reader *tooltext.Reader // nil without tools
 	ids    ids
 
-	at    time.Time // when the bytes came that are being read
-	text  bytes.Buffer
-	calls []backend.ToolDelta // of a reply that is not asked for in pieces
-	some  bool                // something came
-	asked int                 // calls
-	err   error               // of the writer
+	at    time.Time    // when the bytes came that are being read
+	text  bytes.Buffer // of a reply that is not asked for in pieces
+	ideas bytes.Buffer // its reasoning
+	calls []backend.ToolDelta
+	some  bool  // something came
+	asked int   // calls
+	err   error // of the writer
 
 	guides bool // calls that the model begins of its own accord are held to the tools
 	tried  bool // for the call that is being written
 	guided bool // and a grammar holds it
 }
 
-func newAnswer(w *backend.Writer, c *chat, format tooltext.Format) *answer {
-	a := &answer{w: w, stream: c.set.stream, box: c.box, format: format, ids: idsOf(c.messages), guides: c.set.sampling.grammar == ""}
+func newAnswer(w *backend.Writer, c *chat, plan *prompter) *answer {
+	a := &answer{w: w, stream: c.set.stream, box: c.box, format: plan.format, ids: idsOf(c.messages), guides: c.set.sampling.grammar == ""}
 	if c.box.offered.Len() > 0 {
-		a.reader = format.NewReader(a.say, a.call)
+		a.reader = plan.format.NewReader(a.say, a.call)
+	}
+	if plan.thinks {
+		a.think = &thinker{reasoning: a.reason, text: a.read}
 	}
 	return a
 }
@@ -42,15 +47,33 @@ func newAnswer(w *backend.Writer, c *chat, format tooltext.Format) *answer {
 // feed takes the next piece of the reply, which came at a time.
 func (a *answer) feed(at time.Time, piece []byte) {
 	a.at = at
+	before := a.w.Generation().Chunks
+	if a.think != nil {
+		a.think.feed(piece)
+	} else {
+		a.read(piece)
+	}
+	if a.stream && a.w.Generation().Chunks == before {
+		a.w.Other(at) // what is held back is a sign of life
+	}
+}
+
+// read takes what is no reasoning.
+func (a *answer) read(piece []byte) {
 	if a.reader == nil {
 		a.say(piece)
 		return
 	}
-	before := a.w.Generation().Chunks
 	a.reader.Feed(piece)
-	if a.stream && a.w.Generation().Chunks == before {
-		a.w.Other(at) // what is held back is a sign of life
+}
+
+func (a *answer) reason(text []byte) {
+	a.some = true
+	if a.stream {
+		a.w.Reasoning(a.at, text)
+		return
 	}
+	a.ideas.Write(text)
 }
 
 func (a *answer) say(text []byte) {
@@ -81,9 +104,13 @@ func (a *answer) end() error {
 	if a.at.IsZero() {
 		a.at = time.Now()
 	}
+	if a.think != nil {
+		a.think.end()
+	}
 	if a.reader != nil {
 		a.reader.End()
 	}
+	a.w.Reasoning(a.at, a.ideas.Bytes())
 	a.w.Text(a.at, a.text.Bytes())
 	for _, d := range a.calls {
 		if a.err == nil {

@@ -55,7 +55,7 @@ func TestConformance(t *testing.T) {
 		Extra:           "grammar", ExtraPath: "grammar",
 		SchemaPath: "grammar", BatchSchemaPath: "grammar",
 		Usage:        content.Usage{InputTokens: 47, OutputTokens: 4}, // the prompt of the suite in letters, its reply in pieces
-		NoResponseID: true, NoCallIDs: true, Tools: true,
+		NoResponseID: true, NoCallIDs: true, Tools: true, Reasoning: true,
 	})
 }
 
@@ -191,6 +191,13 @@ func line(s said) []byte {
 }
 
 func (scripted) Frames(r backendtest.Reply) (frames [][]byte) {
+	if len(r.Reasoning) > 0 {
+		frames = append(frames, line(said{Text: "<think>\n"}))
+		for _, piece := range r.Reasoning {
+			frames = append(frames, line(said{Text: piece}))
+		}
+		frames = append(frames, line(said{Text: "\n</think>\n\n"}))
+	}
 	for _, piece := range r.Text {
 		frames = append(frames, line(said{Text: piece}))
 	}

@@ -67,7 +67,7 @@ func (m *fakeModel) template() string {
 func (m *fakeModel) controls() []string { return []string{"<|start|>", "<|end|>", "<|end|>x"} }
 
 func (m *fakeModel) render(template string, turns []turn) (string, bool) {
-	if template != "fake" {
+	if template != "fake" && template != "fake <think>" {
 		return "", false
 	}
 	var b strings.Builder

@@ -22,6 +22,9 @@ import (
 // the model begins of its own accord, is held to the schema of its tool by a grammar. Ids are made up. A call that is no
 // JSON, or was cut off, has what the model wrote as its arguments.
 //
+// What a model whose template shows that it thinks writes between <think> and </think> at the beginning of a reply is its
+// reasoning.
+//
 // A Format becomes a grammar that leaves the model no other token. Where the schema says more than a grammar can, such
 // as a pattern, the reply keeps to the rest of it; under strict options that is an error instead.
 func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.Output, error) {
@@ -109,10 +112,13 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 		}
 		c.set.sampling.grammar = grammar.Text
 	}
-	a := newAnswer(w, c, m.plan.format)
+	a := newAnswer(w, c, &m.plan)
 	r := run{b: c.b, m: m, op: "chat", set: c.set, prompt: prompt, emit: a.feed}
 	if a.reader != nil {
 		r.tags, r.follow = m.plan.format.Tags(), a.follow
+	}
+	if a.think != nil {
+		r.tags = append(r.tags, think, thinkEnd)
 	}
 	err = r.do(ctx)
 	if ended := a.end(); err == nil {

@@ -22,6 +22,7 @@ type prompter struct {
 	weights  weights
 	template string
 	format   tooltext.Format
+	thinks   bool // the model thinks before it answers
 	marker   func() *marker
 }
 
@@ -31,7 +32,7 @@ func newPrompter(w weights, template string, format ToolFormat) prompter {
 	if template == "" {
 		template = own
 	}
-	return prompter{weights: w, template: template, format: format.of(own, template), marker: sync.OnceValue(func() *marker { return newMarker(w.controls()) })}
+	return prompter{weights: w, template: template, format: format.of(own, template), thinks: thinks(own) || thinks(template), marker: sync.OnceValue(func() *marker { return newMarker(w.controls()) })}
 }
 
 type marker struct {

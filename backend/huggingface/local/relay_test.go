@@ -65,6 +65,8 @@ const firstText token = 1000
 func (m *relayModel) name() string { return "served-model" }
 func (m *relayModel) trained() int { return 8192 }
 
+func (m *relayModel) template() string { return "fake <think>" }
+
 // tokenize begins a text with two tokens, so that a prompt of a letter has the three that the suite wants.
 func (m *relayModel) tokenize(text string, begin, control bool) []token {
 	tokens := m.fakeModel.tokenize(text, begin, control)
