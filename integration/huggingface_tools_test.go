@@ -31,7 +31,7 @@ func forecast(t *testing.T) content.ToolSpec {
 }
 
 // A call that is demanded is one of the tool, with arguments of its schema, from a model of 135M parameters too, whatever it
-// would rather say: at any temperature, for a tool by name, and for several calls at once.
+// would rather say: of any tool, of one by name, and of one without arguments.
 func TestHuggingFaceLocalToolChoice(t *testing.T) {
 	b := inProcess(t)
 	tools := content.ListOf(forecast(t), content.ToolSpec{Name: "now", Description: "Tells the time."})
