@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -64,6 +65,25 @@ func FuzzTreePrinter(f *testing.F) {
 		}
 		if i := strings.IndexFunc(got, func(r rune) bool { return r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) }); i >= 0 {
 			t.Errorf("printed %q, which has a control character", got)
+		}
+	})
+}
+
+// Whatever a line holds: it is one line, and nothing in it that a terminal obeys.
+func FuzzConsoleLine(f *testing.F) {
+	f.Add("m", "key", "value")
+	f.Add("a\nb\x1b[2J", "k=\r", "\u202e\xff")
+	f.Add("", "", "")
+	f.Fuzz(func(t *testing.T, message, key, value string) {
+		tel, out := logs(t)
+		slog.New(tel.LogHandler()).With(key, value).WithGroup(key).Info(message, key, value, key, []byte(value))
+		got := out.String()
+		line, ok := strings.CutSuffix(got, "\n")
+		if !ok || !utf8.ValidString(got) {
+			t.Errorf("wrote %q", got)
+		}
+		if i := strings.IndexFunc(line, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }); i >= 0 {
+			t.Errorf("wrote %q, which has a control character", got)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,10 +93,10 @@ func TestGenerationEvents(t *testing.T) {
 		"parameters": {backend: says("hello"),
 			start: []mellea.StartOption{mellea.WithConversationID("conv")},
 			opts: []mellea.CallOption{mellea.PromptName("mail", "3"), mellea.Temperature(0.5), mellea.MaxTokens(60), mellea.Seed(4),
-				mellea.Options(backend.Options{}.WithTopP(0.25).WithTopK(5).WithStop("a", "b").WithFrequencyPenalty(0.125).WithPresencePenalty(1))},
+				mellea.Options(backend.Options{}.WithThinking("high").WithExtra("n", 2).WithTopP(0.25).WithTopK(5).WithStop("a", "b").WithFrequencyPenalty(0.125).WithPresencePenalty(1))},
 			details: with(answered, attrs{"gen_ai.conversation.id": "conv", "gen_ai.prompt.name": "mail", "gen_ai.prompt.version": "3",
 				"gen_ai.request.temperature": 0.5, "gen_ai.request.max_tokens": int64(60), "gen_ai.request.seed": int64(4),
-				"gen_ai.request.top_p": 0.25, "gen_ai.request.top_k": int64(5), "gen_ai.request.stop_sequences": []any{"a", "b"},
+				"gen_ai.request.reasoning.level": "high", "gen_ai.request.choice.count": int64(2), "gen_ai.request.top_p": 0.25, "gen_ai.request.top_k": int64(5), "gen_ai.request.stop_sequences": []any{"a", "b"},
 				"gen_ai.request.frequency_penalty": 0.125, "gen_ai.request.presence_penalty": 1.0})},
 		"a response": {backend: &scripted{answer: func(_ context.Context, _ int, _ backend.Request, w *backend.Writer) error {
 			w.Text(time.Now(), []byte("hello"))
@@ -188,6 +189,41 @@ func TestStreamEvents(t *testing.T) {
 	chat := named(t, server.Spans(t, 4), "chat m1")
 	if first := got[0].Attributes["gen_ai.response.time_to_first_chunk"]; first == nil || first != chat.Attributes["gen_ai.response.time_to_first_chunk"] {
 		t.Errorf("time to first chunk is %v, want that of the span, %v", first, chat.Attributes["gen_ai.response.time_to_first_chunk"])
+	}
+}
+
+// A reply that has a form says so, and a call that the library gives up is told as it ended.
+func TestFormatAndAbandonedEvents(t *testing.T) {
+	t.Parallel()
+	server := otlptest.Start(t)
+	tel, _ := logs(t, everything(server))
+	running := make(chan struct{})
+	b := &scripted{answer: func(ctx context.Context, n int, _ backend.Request, w *backend.Writer) error {
+		if n == 1 {
+			w.Text(time.Now(), []byte(`{"City":"Oslo"}`))
+			return nil
+		}
+		close(running)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	s := start(t, t.Context(), b, mellea.WithHooks(tel))
+	must[*mellea.Result[struct{ City string }]](t)(mellea.InstructAs[struct{ City string }](t.Context(), s, "one"))
+	var call sync.WaitGroup
+	call.Go(func() { _, _ = s.Instruct(t.Context(), "two") })
+	<-running
+	_ = s.Close()
+	call.Wait()
+	flush(t, tel)
+	got := otlptest.Events(server.Records(t, 2), eventDetails)
+	if len(got) != 2 || got[0].Attributes["gen_ai.output.type"] != "json" {
+		t.Fatalf("details: %+v", got)
+	}
+	if a := got[1].Attributes; a["mellea.outcome"] != "abandoned" || a["mellea.error.category"] != "cancelled" || a["error.type"] != nil {
+		t.Errorf("details of what was given up: %v", a)
+	}
+	if got := len(otlptest.Events(server.Records(t, 2), eventException)); got != 0 {
+		t.Errorf("%d exceptions, want none", got)
 	}
 }
 
