@@ -346,3 +346,25 @@ func TestExportsGoRoundTheProgramsTransport(t *testing.T) { //nolint:paralleltes
 		t.Error("the line has not arrived")
 	}
 }
+
+// A text that is not UTF-8, which OTLP cannot carry, costs neither its line nor those beside it.
+func TestLinesThatAreNotUTF8(t *testing.T) {
+	t.Parallel()
+	server := otlptest.Start(t)
+	tel, _ := logs(t, environ("MELLEA_LOGS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.HTTP))
+	l := slog.New(tel.LogHandler())
+	l.Info("before")
+	l.With("w\xff", "x\xff").WithGroup("g\xff").Info("m\xff", "k\xff", "v\xff", "list", []string{"a\xff"}, slog.Group("in", "s", "y\xff"),
+		"err", errors.New("e\xff"), "map", map[string]any{"q\xff": "r\xff"})
+	l.Info("after")
+	flush(t, tel)
+	all := server.Records(t, 3)
+	want := map[string]any{"w\uFFFD": "x\uFFFD", "g\uFFFD": map[string]any{"k\uFFFD": "v\uFFFD", "list": []any{"a\uFFFD"}, "in": map[string]any{"s": "y\uFFFD"},
+		"err": "e\uFFFD", "map": map[string]any{"q\uFFFD": "r\uFFFD"}}}
+	if diff := cmp.Diff(want, all[1].Attributes); diff != "" || all[1].Body != "m\uFFFD" {
+		t.Errorf("body %q; attributes (-want +got):\n%s", all[1].Body, diff)
+	}
+	if tel.DroppedLogs() != 0 {
+		t.Errorf("%d lines lost, want none", tel.DroppedLogs())
+	}
+}

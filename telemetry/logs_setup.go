@@ -102,7 +102,7 @@ func (p *logsPillar) startFile(ctx context.Context, c logsConfig, o options, w *
 	p.sinks = append(p.sinks, logSink{Handler: lineSink(f, c.json), tell: func() {
 		if failed := f.failing.Swap(nil); failed != nil {
 			once.Do(func() {
-				logger(o.logger).LogAttrs(locally(ctx), slog.LevelWarn, "telemetry: the log file cannot be written; further failures are not logged",
+				logger(o.logger).LogAttrs(locally(context.WithoutCancel(ctx)), slog.LevelWarn, "telemetry: the log file cannot be written; further failures are not logged",
 					slog.String("error", fileProblem(*failed)))
 			})
 		}
@@ -120,7 +120,7 @@ func (p *logsPillar) startExport(ctx context.Context, c logsConfig, o options, w
 	p.journal.calls = p.provider.Logger(semconv.ScopeBackend, scope...)
 	p.journal.program = p.provider.Logger(semconv.ScopeApplication, scope...)
 	p.sinks = append(p.sinks, logSink{traced: true, Handler: otelslog.NewHandler(semconv.ScopeLogs,
-		otelslog.WithLoggerProvider(p.provider), otelslog.WithVersion(moduleVersion()))})
+		otelslog.WithLoggerProvider(validProvider{p.provider}), otelslog.WithVersion(moduleVersion()))})
 }
 
 // startSDK reports whether there is somewhere to export to.
