@@ -314,3 +314,59 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// A failure is classified in one place, for spans, metrics and logs alike: nobody else makes a category, names one of the
+// registry's, or writes a word as one.
+func TestOneClassifier(t *testing.T) {
+	t.Parallel()
+	const classifier = "telemetry/errors.go"
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		path = filepath.ToSlash(path)
+		if path == classifier || strings.HasPrefix(path, "telemetry/semconv/") || strings.HasPrefix(path, "internal/semconvgen/") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				if name := n.Sel.Name; strings.HasPrefix(name, "MelleaErrorCategory") && name != "MelleaErrorCategoryKey" {
+					t.Errorf("%s names %s: the category of an error is what telemetry.ClassifyError says", path, name)
+				}
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "Category" && file.Name.Name == "telemetry" {
+					t.Errorf("%s makes a Category: only %s does", path, classifier)
+				}
+				on, ok := n.Fun.(*ast.SelectorExpr)
+				if !ok || len(n.Args) == 0 {
+					return true
+				}
+				if key, ok := on.X.(*ast.SelectorExpr); ok && key.Sel.Name == "MelleaErrorCategoryKey" {
+					if !isString(n.Args[0]) {
+						t.Errorf("%s writes a category that is no telemetry.Category", path)
+					}
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isString reports whether an expression turns something into a string.
+func isString(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	f, ok := call.Fun.(*ast.Ident)
+	return ok && f.Name == "string"
+}

@@ -40,6 +40,7 @@ const (
 	CodeUnreachable     = "unreachable"      // no connection
 	CodeRedirect        = "redirect"         // the server points elsewhere
 	CodeAuthentication  = "authentication"   // whoever checks keys for the server does not accept this one
+	CodeTimeout         = "timeout"          // a deadline passed, or the server fell silent
 	CodePanic           = "panic"            // the backend panicked
 )
 
@@ -106,7 +107,7 @@ func (e *CancelledError) Error() string {
 func (e *CancelledError) Unwrap() []error { return []error{context.Canceled, e.Cause} }
 
 // Ended returns why ctx is done, as the error of what a backend did under it: one that says whose doing it was, whatever
-// cause the context was given. A deadline that passed is an *[Error] with the code "timeout", [ErrAbandoned] stays what it
+// cause the context was given. A deadline that passed is an *[Error] with [CodeTimeout], [ErrAbandoned] stays what it
 // is, and for anything else errors.Is finds context.Canceled. An [Output] does so itself; a batch calls it.
 func Ended(ctx context.Context, provider, op string) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
@@ -117,7 +118,7 @@ func Ended(ctx context.Context, provider, op string) error {
 		if !errors.Is(cause, err) {
 			cause = fmt.Errorf("%w: %w", err, cause)
 		}
-		return &Error{Provider: provider, Op: op, Code: "timeout", Err: cause,
+		return &Error{Provider: provider, Op: op, Code: CodeTimeout, Err: cause,
 			Remedy: "the deadline of the context passed: give it more time or ask for a shorter reply"}
 	case errors.Is(cause, err):
 		return cause

@@ -84,6 +84,8 @@ func classifyBackend(e *backend.Error) Category {
 		return InvalidRequest
 	}
 	switch code {
+	case backend.CodeTimeout:
+		return Timeout
 	case backend.CodeInvalidResponse:
 		// A reply cut off by the network is the network's failure: the cause decides.
 		if c := classifyTransport(e.Err); c != Unknown {
@@ -98,7 +100,28 @@ func classifyBackend(e *backend.Error) Category {
 		}
 		return TransportError
 	}
+	if c := classifyTransport(e.Err); c != Unknown {
+		return c
+	}
+	if c, ok := late[code]; ok {
+		return c
+	}
+	if e.Status >= 200 { // the server gave up in the middle of its reply and says nothing that is known here
+		return ServerError
+	}
 	return Unknown
+}
+
+// late are the categories of codes that come within a reply, too late for a status.
+var late = map[string]Category{
+	"rate_limit_exceeded": RateLimit, "rate_limit_error": RateLimit, "throttling_error": RateLimit, "insufficient_quota": RateLimit,
+	"authentication_error": Auth, "permission_error": Auth, "invalid_api_key": Auth,
+	"invalid_request_error": InvalidRequest, "invalid_parameter_error": InvalidRequest, "bad_request_error": InvalidRequest,
+	"context_length_exceeded": InvalidRequest, "exceed_context_size_error": InvalidRequest, "model_not_found": InvalidRequest,
+	"not_found_error": InvalidRequest, "tool_use_failed": InvalidRequest, "image_fetch": InvalidRequest,
+	"timeout_error": Timeout,
+	"server_error":  ServerError, "internal_server_error": ServerError, "service_unavailable_error": ServerError,
+	"overloaded_error": ServerError, "api_error": ServerError, "stream_error": ServerError,
 }
 
 func isContentPolicy(code string) bool {
@@ -320,7 +343,7 @@ func boundedErrorType(err error) string {
 var knownCodes = codesOf(
 	// this library's
 	backend.CodeInvalidResponse, backend.CodeConfiguration, backend.CodeUnsupported, backend.CodeUnreachable,
-	backend.CodeRedirect, backend.CodePanic,
+	backend.CodeRedirect, backend.CodePanic, backend.CodeTimeout, backend.CodeAuthentication, "image_fetch", "stream_error",
 	// OpenAI's and Azure's, which compatible servers use as well
 	"account_deactivated", "billing_hard_limit_reached", "content_filter", "content_policy_violation",
 	"context_length_exceeded", "DeploymentNotFound", "insufficient_quota", "invalid_api_key", "invalid_image",
@@ -337,7 +360,9 @@ var knownCodes = codesOf(
 	"invalid_input_argument", "model_no_support_for_function", "model_not_supported", "quota_reached",
 	"request_body_invalid", "token_quota_reached", "downstream_request_failed", "rate_limit_reached_requests",
 	// those of Hugging Face's servers
-	"generation", "incomplete_generation", "model_not_supported", "overloaded", "validation",
+	"generation", "incomplete_generation", "overloaded", "validation",
+	// those of other servers that speak OpenAI's API: vLLM, llama.cpp, Ollama, Groq
+	"BadRequestError", "NotFoundError", "api_error", "exceed_context_size_error", "tool_use_failed", "unavailable_error",
 )
 
 func codesOf(codes ...string) map[string]bool {

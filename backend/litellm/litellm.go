@@ -166,18 +166,21 @@ func told(h http.Header, name string) string {
 func remedy(e *backend.Error) string {
 	message := strings.ToLower(e.Message)
 	switch {
+	case strings.Contains(message, "litellm.contentpolicyviolationerror:"): // the code is the status
+		e.Code = "content_policy_violation"
+		return "the provider's content filter refused the request: change it"
 	case e.Code == "budget_exceeded" || strings.Contains(message, "budget has been exceeded") || strings.Contains(message, "exceededbudget"):
 		return "the budget of the key, its team or its user is spent: raise it in the proxy, or use another key"
 	case e.Code == "key_model_access_denied" || e.Code == "team_model_access_denied" || e.Code == "user_model_access_denied":
 		return "the key may not use this model: allow it in the proxy, or use another key"
 	case e.Code == "expired_key":
 		return "the key has expired: make a new one in the proxy"
+	case e.Status == http.StatusBadRequest && (strings.Contains(message, "invalid model name") || strings.Contains(message, "you passed in model=")):
+		return "the proxy does not know the model: check its name against the proxy's model_list"
 	case strings.Contains(message, "no healthy deployment") || strings.Contains(message, "no deployments available"):
 		return "the proxy has no deployment of the model that is well: look at its log, or wait until one has recovered"
 	case e.Code == "no_db_connection":
 		return "the proxy has no database for virtual keys: use its master key, or give it one"
-	case e.Status == http.StatusBadRequest && strings.Contains(message, "invalid model name"):
-		return "the proxy does not know the model: check its name against the proxy's model_list"
 	}
 	return ""
 }

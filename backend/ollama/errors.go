@@ -46,7 +46,7 @@ func fail(op string, err error) error {
 	case errors.As(err, &redirect):
 		e.Status, e.Code, e.Remedy = redirect.Status, backend.CodeRedirect, redirect.Error()
 	case errors.As(err, &idle):
-		e.Code, e.Remedy = "timeout", idle.Error()
+		e.Code, e.Remedy = backend.CodeTimeout, idle.Error()
 	case errors.As(err, &protocol):
 		e.Code, e.Remedy = backend.CodeInvalidResponse, protocol.Error()
 	case errors.As(err, &setting):

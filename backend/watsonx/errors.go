@@ -21,11 +21,8 @@ const (
 	opToken  = "token" // the exchange of the API key
 )
 
-// Codes that are not the service's.
-const (
-	codeTimeout       = "timeout"
-	codeContentFilter = "content_filter"
-)
+// codeContentFilter is not the service's: it says what a moderation did in a sentence.
+const codeContentFilter = "content_filter"
 
 const wrongBase = "the base URL should be the scheme and host of a region, such as https://us-south.ml.cloud.ibm.com"
 
@@ -59,7 +56,7 @@ func fail(op string, err error) error {
 		e.Code, e.Status = backend.CodeRedirect, redirect.Status
 		e.Remedy = "the server redirects to " + redirect.To + ", which is not followed: " + wrongBase
 	case errors.As(err, &idle):
-		e.Code = codeTimeout
+		e.Code = backend.CodeTimeout
 		e.Remedy = fmt.Sprintf("the server sent nothing for %v: is it overloaded? The stream timeout bounds the wait", idle.Idle)
 	case errors.As(err, &protocol):
 		e.Code, e.Remedy = backend.CodeInvalidResponse, protocol.Reason
@@ -94,7 +91,7 @@ func failIAM(err error) error {
 		e.Remedy = "IBM Cloud IAM does not accept the API key: check WATSONX_API_KEY or WithAPIKey"
 	case e.Code == backend.CodeRedirect:
 		e.Remedy = "IBM Cloud IAM redirects elsewhere, where the API key is not sent: check " + setting
-	case e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == codeTimeout:
+	case e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Code == backend.CodeTimeout:
 		e.Remedy = "IBM Cloud IAM gave no token: try again later"
 	case e.Status != 0:
 		e.Remedy = "IBM Cloud IAM gives no tokens there: check " + setting

@@ -213,7 +213,7 @@ func (r *run) sit(ctx context.Context, window int) (*seat, error) {
 }
 
 func (r *run) silent() error {
-	return &backend.Error{Provider: provider, Op: r.op, Code: "timeout", Err: errSilent,
+	return &backend.Error{Provider: provider, Op: r.op, Code: backend.CodeTimeout, Err: errSilent,
 		Remedy: "no token came within the stream timeout: give it more time, allow more contexts at once, or use a smaller model"}
 }
 

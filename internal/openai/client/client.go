@@ -47,7 +47,8 @@ type Config struct {
 	// Describe adds what a header of a reply tells to the metadata of a generation, or of one that failed; nil adds
 	// nothing. The request id is there already.
 	Describe func(h http.Header, g *backend.Generation)
-	// Remedy says what to do about an error status, "" to leave it as it is; nil leaves all.
+	// Remedy says what to do about an error status, "" to leave it as it is; nil leaves all. It may put a code in the
+	// place of one that says less than the message.
 	Remedy func(e *backend.Error) string
 }
 

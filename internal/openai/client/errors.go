@@ -15,9 +15,6 @@ import (
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
-// codeTimeout is for a server that falls silent.
-const codeTimeout = "timeout"
-
 // fail turns an error from below into one of the contract, once. The causes of contexts stay as they are: the output
 // says what they mean.
 func (c *Client) fail(op string, err error) error {
@@ -52,7 +49,7 @@ func (c *Client) fail(op string, err error) error {
 		e.Remedy = "the server redirects to " + redirect.To + ", which is not followed: set the base URL to " +
 			strings.TrimSuffix(redirect.To, "/chat/completions")
 	case errors.As(err, &idle):
-		e.Code = codeTimeout
+		e.Code = backend.CodeTimeout
 		e.Remedy = fmt.Sprintf("the server sent nothing for %v: is it overloaded or loading the model? The stream timeout bounds the wait", idle.Idle)
 	case errors.As(err, &protocol):
 		e.Code = backend.CodeInvalidResponse
