@@ -156,10 +156,12 @@ func exported(t *testing.T, s *otlptest.Server, spans int) map[string][]byte {
 // allSignals exports everything to the server. A signal that is added is switched on here.
 func allSignals(t *testing.T, s *otlptest.Server, opts ...telemetry.Option) *telemetry.Telemetry {
 	t.Helper()
-	tel, err := telemetry.Setup(t.Context(), append([]telemetry.Option{telemetry.WithLogger((&logbook{}).logger()), environ(
-		"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
-		"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
-		"OTEL_BSP_MAX_QUEUE_SIZE=100000", "OTEL_EXPORTER_OTLP_ENDPOINT="+s.HTTP)}, opts...)...)
+	vars := []string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
+		"MELLEA_LOGS_OTLP=true", "OTEL_BSP_MAX_QUEUE_SIZE=100000", "OTEL_BLRP_MAX_QUEUE_SIZE=100000", "OTEL_EXPORTER_OTLP_ENDPOINT=" + s.HTTP}
+	if len(opts) > 0 { // content is on, for events too
+		vars = append(vars, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_AND_EVENT")
+	}
+	tel, err := telemetry.Setup(t.Context(), append([]telemetry.Option{telemetry.WithLogger((&logbook{}).logger()), environ(vars...)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +188,8 @@ func TestNoKeyIsExported(t *testing.T) {
 				t.Fatalf("only %d secrets were planted", len(v.all))
 			}
 			all := exported(t, server, 5*prompts)
-			if len(all["metrics"]) == 0 {
-				t.Fatal("no metrics were exported")
+			if len(all["metrics"]) == 0 || len(all["logs"]) == 0 {
+				t.Fatal("no metrics or no events were exported")
 			}
 			secrets := map[string]bool{}
 			for _, s := range v.all {

@@ -45,7 +45,7 @@ func TestClassifyReplies(t *testing.T) {
 	}
 	event := func(doc string) string { return "data: " + doc + "\n\n" }
 	ended := func(finish string) string {
-		return piece + event(fmt.Sprintf(`{"id":"1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":%q}]}`, finish)) + event("[DONE]")
+		return firstPiece + event(fmt.Sprintf(`{"id":"1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":%q}]}`, finish)) + event("[DONE]")
 	}
 	type answer struct {
 		d        dialect
@@ -94,13 +94,13 @@ func TestClassifyReplies(t *testing.T) {
 		"a web page":                      {openAI, 200, "text/html", `<html>planted</html>`, telemetry.ServerError, "invalid_response", ""},
 		"no choices":                      whole(openAI, 200, `{"id":"1","choices":[]}`, telemetry.ServerError, "invalid_response"),
 		"an empty reply":                  whole(openAI, 200, reply(`{"role":"assistant","content":""}`, "stop"), telemetry.ServerError, "invalid_response"),
-		"a malformed chunk":               stream(openAI, piece+event(`{"choices":[`), telemetry.ServerError, "invalid_response"),
-		"an error in a stream":            stream(openAI, piece+event(oai("server_error", "null")), telemetry.ServerError, "server_error"),
-		"one with its status as a number": stream(openAI, piece+event(`{"error":{"code":500,"message":"planted","type":"server_error"}}`), telemetry.ServerError, "server_error"),
-		"one of the request":              stream(openAI, piece+event(oai("invalid_request_error", "null")), telemetry.InvalidRequest, "invalid_request_error"),
-		"one of the rate":                 stream(openAI, piece+event(oai("requests", `"rate_limit_exceeded"`)), telemetry.RateLimit, "rate_limit_exceeded"),
-		"one of the filter":               stream(openAI, piece+event(azure("content_filter")), telemetry.ContentPolicy, "content_filter"),
-		"one that says nothing":           stream(openAI, piece+event(`{"error":{"message":"planted"}}`), telemetry.ServerError, "200"),
+		"a malformed chunk":               stream(openAI, firstPiece+event(`{"choices":[`), telemetry.ServerError, "invalid_response"),
+		"an error in a stream":            stream(openAI, firstPiece+event(oai("server_error", "null")), telemetry.ServerError, "server_error"),
+		"one with its status as a number": stream(openAI, firstPiece+event(`{"error":{"code":500,"message":"planted","type":"server_error"}}`), telemetry.ServerError, "server_error"),
+		"one of the request":              stream(openAI, firstPiece+event(oai("invalid_request_error", "null")), telemetry.InvalidRequest, "invalid_request_error"),
+		"one of the rate":                 stream(openAI, firstPiece+event(oai("requests", `"rate_limit_exceeded"`)), telemetry.RateLimit, "rate_limit_exceeded"),
+		"one of the filter":               stream(openAI, firstPiece+event(azure("content_filter")), telemetry.ContentPolicy, "content_filter"),
+		"one that says nothing":           stream(openAI, firstPiece+event(`{"error":{"message":"planted"}}`), telemetry.ServerError, "200"),
 
 		"litellm 401":                  whole(liteLLM, 401, proxy("expired_key", "401"), telemetry.Auth, "expired_key"),
 		"litellm 403":                  whole(liteLLM, 403, proxy("key_model_access_denied", "403"), telemetry.Auth, "key_model_access_denied"),
@@ -111,7 +111,7 @@ func TestClassifyReplies(t *testing.T) {
 			telemetry.ContentPolicy, "content_policy_violation"),
 		"litellm 500":               whole(liteLLM, 500, proxy("internal_server_error", "500"), telemetry.ServerError, "internal_server_error"),
 		"litellm 408":               whole(liteLLM, 408, proxy("timeout_error", "408"), telemetry.Timeout, "timeout_error"),
-		"litellm fails in a stream": stream(liteLLM, piece+event(proxy("internal_server_error", "500")), telemetry.ServerError, "internal_server_error"),
+		"litellm fails in a stream": stream(liteLLM, firstPiece+event(proxy("internal_server_error", "500")), telemetry.ServerError, "internal_server_error"),
 
 		"watsonx 400":               whole(watsonX, 400, ibm("invalid_input_argument", 400), telemetry.InvalidRequest, "invalid_input_argument"),
 		"watsonx 401":               whole(watsonX, 401, ibm("authentication_token_expired", 401), telemetry.Auth, "authentication_token_expired"),
@@ -119,7 +119,7 @@ func TestClassifyReplies(t *testing.T) {
 		"watsonx 404":               whole(watsonX, 404, ibm("model_not_supported", 404), telemetry.InvalidRequest, "model_not_supported"),
 		"watsonx 429":               whole(watsonX, 429, ibm("rate_limit_reached_requests", 429), telemetry.RateLimit, "rate_limit_reached_requests"),
 		"watsonx 500":               whole(watsonX, 500, ibm("downstream_request_failed", 500), telemetry.ServerError, "downstream_request_failed"),
-		"watsonx fails in a stream": stream(watsonX, piece+event(ibm("downstream_request_failed", 503)), telemetry.ServerError, "downstream_request_failed"),
+		"watsonx fails in a stream": stream(watsonX, firstPiece+event(ibm("downstream_request_failed", 503)), telemetry.ServerError, "downstream_request_failed"),
 		"watsonx's moderation": whole(watsonX, 200, `{"id":"1","model_id":"m","choices":[],"moderations":{"hap":[{"score":0.9,"input":true,"position":{"start":0,"end":3},"entity":"has_HAP"}]}}`,
 			telemetry.ContentPolicy, "content_filter"),
 

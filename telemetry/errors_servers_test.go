@@ -29,24 +29,24 @@ type dialect struct {
 	piece string
 }
 
-const piece = `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}` + "\n\n"
+const firstPiece = `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}` + "\n\n"
 
 var openAI = dialect{"openai", func(address string, rt http.RoundTripper) backend.Backend {
 	return openai.New(openai.WithBaseURL(address+"/v1"), openai.WithModel("m"), openai.WithAPIKey("planted-key"), openai.WithRetries(0), openai.WithTransport(rt))
-}, "text/event-stream", piece}
+}, "text/event-stream", firstPiece}
 
 var liteLLM = dialect{"litellm", func(address string, rt http.RoundTripper) backend.Backend {
 	return litellm.New(litellm.WithBaseURL(address), litellm.WithModel("m"), litellm.WithAPIKey("planted-key"), litellm.WithRetries(0), litellm.WithTransport(rt))
-}, "text/event-stream", piece}
+}, "text/event-stream", firstPiece}
 
 var watsonX = dialect{"watsonx", func(address string, rt http.RoundTripper) backend.Backend {
 	return watsonx.New(watsonx.WithBaseURL(address), watsonx.WithModel("m"), watsonx.WithProject("p"), watsonx.WithToken("planted-key"), watsonx.WithRetries(0), watsonx.WithTransport(rt))
-}, "text/event-stream", piece}
+}, "text/event-stream", firstPiece}
 
 var dialects = []dialect{openAI, liteLLM, watsonX,
 	{"huggingface", func(address string, rt http.RoundTripper) backend.Backend {
 		return huggingface.New(huggingface.WithBaseURL(address), huggingface.WithModel("m"), huggingface.WithToken("planted-key"), huggingface.WithRetries(0), huggingface.WithTransport(rt))
-	}, "text/event-stream", piece},
+	}, "text/event-stream", firstPiece},
 	{"ollama", func(address string, rt http.RoundTripper) backend.Backend {
 		return ollama.New(ollama.WithBaseURL(address), ollama.WithModel("m"), ollama.WithRetries(0), ollama.WithTransport(rt))
 	}, "application/x-ndjson", `{"model":"m","message":{"role":"assistant","content":"Hel"},"done":false}` + "\n"},

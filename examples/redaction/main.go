@@ -27,7 +27,7 @@ var recording []byte
 
 func main() { recorded.Main(recording, run) }
 
-func run(ctx context.Context, w io.Writer, b backend.Backend) error {
+func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
 	folder, err := os.MkdirTemp("", "content")
 	if err != nil {
 		return err
