@@ -11,16 +11,20 @@ import (
 	"github.com/mellea-go/mellea/telemetry/semconv/check"
 )
 
-// What is exported is what the conventions and this module's own registry say, with content capture off and on, for
+// What is exported is what the conventions and this module's own registry say, with content off, on and in a store, for
 // calls that succeed, fail and are denied. Excepted are names that may still change, as all of the GenAI conventions
 // may, and what is recommended but not there: the scripted backend sends few parameters and answers with few.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, content := range map[string]bool{"content off": false, "content on": true} {
+	for name, opts := range map[string][]telemetry.Option{
+		"content off":    nil,
+		"content on":     {telemetry.WithContent(true)},
+		"content stored": {telemetry.WithContentStore(&shelves{})},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := otlptest.Start(t)
-			tel := setup(t, server, telemetry.WithContent(content), telemetry.WithChunkEvents(1))
+			tel := setup(t, server, append(opts, telemetry.WithChunkEvents(1))...)
 			leaky(t, tel)
 			leakyTree(t, tel)
 			flush(t, tel)

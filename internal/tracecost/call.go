@@ -85,9 +85,19 @@ var fields = map[string]func(*call, *commonpb.AnyValue){
 func text(of func(*call) *string) func(*call, *commonpb.AnyValue) {
 	return func(c *call, v *commonpb.AnyValue) {
 		if at := of(c); *at == "" {
-			*at = v.GetStringValue()
+			*at = short(v.GetStringValue())
 		}
 	}
+}
+
+// maxName is more than a name has that is one. A hostile file has others, and they are kept.
+const maxName = 256
+
+func short(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	return strings.ToValidUTF8(strings.Clone(s[:maxName]), "")
 }
 
 // maxTokens is more than any call has: sums of what is more would overflow.

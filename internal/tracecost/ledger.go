@@ -47,8 +47,8 @@ func (r *Row) add(o Row) {
 	r.Unpriced += o.Unpriced
 }
 
-// A Ledger adds up calls. One goroutine uses it. What it keeps grows with the number of rows, and, where rows are of
-// sessions, with that of spans up to a bound; the rest is bounded.
+// A Ledger adds up calls. One goroutine uses it. What it keeps is bounded: rows, calls that could be recorded twice and,
+// where rows are of sessions, spans.
 type Ledger struct {
 	by       By
 	prices   *telemetry.Pricing
@@ -112,8 +112,18 @@ func (l *Ledger) span(scope string, s *tracepb.Span) {
 	enter(l.rows, key{k, provider}, entry)
 }
 
+// maxRows bounds the rows: what is beyond them is one of [Others].
+const maxRows = 1 << 17
+
+// Others is the key of what there are too many of.
+const Others = "(others)"
+
 func enter(into map[key]*Row, k key, entry Row) {
 	r := into[k]
+	if r == nil && len(into) >= maxRows {
+		k = key{Others, ""}
+		r = into[k]
+	}
 	if r == nil {
 		r = &Row{Key: k.name, Provider: k.provider}
 		into[k] = r

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -239,6 +240,23 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if got := Total(l.Rows()).Calls; got != 5000 {
 		t.Errorf("%d calls, want 5000", got)
+	}
+}
+
+func TestNamesAndRowsAreBounded(t *testing.T) {
+	t.Parallel()
+	l := New(ByModel, prices(t))
+	for i := range maxRows {
+		enter(l.rows, key{fmt.Sprint(i), ""}, Row{Calls: 1})
+	}
+	l.Add(node{trace: 1, id: 1, attrs: chat(attrs{"gen_ai.request.model": "one more"})}.span())
+	l.Add(node{trace: 1, id: 2, attrs: chat(attrs{"gen_ai.request.model": "and another"})}.span())
+	if got := l.rows[key{Others, ""}]; got == nil || got.Calls != 2 || len(l.rows) != maxRows+1 {
+		t.Errorf("%d rows, others are %+v", len(l.rows), got)
+	}
+	long := rows(t, ByModel, node{trace: 1, id: 1, attrs: chat(attrs{"gen_ai.request.model": strings.Repeat("é", 1000)})})
+	if got := long[0].Key; got != strings.Repeat("é", maxName/2) {
+		t.Errorf("the name has %d bytes", len(got))
 	}
 }
 
