@@ -96,9 +96,9 @@ func (c capture) part(key attribute.Key, p content.Part) node {
 	case content.ToolCall:
 		n := c.json(key, typed("tool_call", "arguments", ""), p.Arguments)
 		n.attrs = append(n.attrs, attribute.String("name", c.clean(key, p.Name)))
-		return identified(n, p.ID)
+		return c.identified(key, n, p.ID)
 	case content.ToolResult:
-		return identified(c.json(key, typed("tool_call_response", "response", ""), p.Content), p.CallID)
+		return c.identified(key, c.json(key, typed("tool_call_response", "response", ""), p.Content), p.CallID)
 	case content.Image:
 		if url := p.URL(); url != "" {
 			n := typed("uri", "uri", c.clean(key, url))
@@ -134,7 +134,7 @@ func modality(mime string) string {
 // the data: its digest as a URI (RFC 6920), and its size.
 func (c capture) blob(key attribute.Key, modality, mime string, data []byte) node {
 	n := typed("blob", "content", c.base64(key, data))
-	kind := []attribute.KeyValue{attribute.String("modality", modality), attribute.String("mime_type", valid(mime))}
+	kind := []attribute.KeyValue{attribute.String("modality", modality), attribute.String("mime_type", c.clean(key, mime))}
 	n.attrs = append(n.attrs, kind...)
 	n.instead = func(n node) node {
 		data, _ := base64.StdEncoding.DecodeString(n.text) // as it was cleaned
@@ -165,9 +165,9 @@ func typed(kind, field, text string) node {
 	return node{attrs: []attribute.KeyValue{attribute.String("type", kind)}, field: field, text: text}
 }
 
-func identified(n node, id string) node {
+func (c capture) identified(key attribute.Key, n node, id string) node {
 	if id != "" {
-		n.attrs = append(n.attrs, attribute.String("id", valid(id)))
+		n.attrs = append(n.attrs, attribute.String("id", c.clean(key, id)))
 	}
 	return n
 }

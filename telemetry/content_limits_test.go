@@ -125,6 +125,9 @@ func TestContentUnderTheLimitsOfTheSDK(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
+// plantedKey is the end of a key that stands in many of the texts of randomMessages.
+const plantedKey = "xPlantedx"
+
 // randomMessages returns a conversation with parts of every kind, of lengths that vary by orders of magnitude.
 func randomMessages(r *rand.Rand) []content.Message {
 	text := func() string {
@@ -132,6 +135,9 @@ func randomMessages(r *rand.Rand) []content.Message {
 		var b strings.Builder
 		for range r.IntN(1 << r.IntN(10)) {
 			b.WriteString(pieces[r.IntN(len(pieces))])
+		}
+		if r.IntN(3) == 0 {
+			b.WriteString(" sk-proj-" + strings.Repeat("aB3", 10) + plantedKey + " ")
 		}
 		return b.String()
 	}
@@ -182,7 +188,8 @@ func randomMessages(r *rand.Rand) []content.Message {
 	return all
 }
 
-// Whatever messages and caps there are: every document is JSON within the cap, as strict as its schema can be read.
+// Whatever messages and caps there are: every document is JSON within the cap, as strict as its schema can be read, and
+// without a planted key when there is a redactor.
 func FuzzContent(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed, 1<<(seed%14))
@@ -209,6 +216,9 @@ func FuzzContent(f *testing.F) {
 			}
 			validate(t, key, doc)
 			strict(t, key, doc)
+			if redactor != nil && strings.Contains(doc, plantedKey) {
+				t.Errorf("%s has a key: %s", key, doc)
+			}
 		}
 	})
 }
