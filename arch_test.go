@@ -53,16 +53,17 @@ var architecture = []struct {
 	{"history", []string{"content", "schema"}, nil},
 	{"tool", []string{"content", "schema"}, nil},
 
+	{"internal/failure", slices.Concat(layer0, layer1), nil},
 	{"component", slices.Concat(layer0, layer1), nil},
 	{"internal/openai", slices.Concat(layer0, layer1), []string{jsonModule}},
 	{"internal/tooltext", []string{"content", "schema", "internal/gbnf"}, []string{jsonModule}},
-	{"internal/openai/client", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule}},
+	{"internal/openai/client", slices.Concat(layer0, layer1, []string{"internal/failure", "internal/openai"}), []string{jsonModule}},
 
 	{"requirement", slices.Concat(layer0, layer1, layer2), nil},
 	{"backend/backendtest", slices.Concat(layer0, layer1, []string{"internal/openai"}), []string{jsonModule, "github.com/google/go-cmp", "go.uber.org/goleak"}},
 	{"backend/huggingface/local", slices.Concat(layer0, layer1, []string{"internal/gbnf", "internal/gguf", "internal/tooltext"}),
 		[]string{jsonModule, "github.com/hybridgroup/yzma", "github.com/jupiterrider/ffi", "github.com/ebitengine/purego"}},
-	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/openai", "internal/openai/client"}), []string{jsonModule}},
+	{"backend/*", slices.Concat(layer0, layer1, []string{"internal/failure", "internal/openai", "internal/openai/client"}), []string{jsonModule}},
 
 	{"sampling", slices.Concat(layer0, layer1, layer2, layer3), nil},
 	{"sampling/*", slices.Concat(layer0, layer1, layer2, layer3, layer4), []string{"github.com/google/go-cmp"}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -147,7 +148,7 @@ func (r *batch) exchange(ctx context.Context, body []byte, d *decoder) (backend.
 		OnRetry: func(again wire.Retry) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.g.Retries = r.g.Retries.Append(backend.Retry{At: again.At, Delay: again.Delay, Status: again.Status, Reason: retryReason(again)})
+			r.g.Retries = r.g.Retries.Append(failure.Retry(again))
 		},
 	})
 	if err != nil {

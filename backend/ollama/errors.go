@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -18,53 +18,25 @@ const (
 	codeStream  = "stream_error" // the server failed after the reply had begun
 )
 
-const remedyStart = "start it with `ollama serve` or set OLLAMA_HOST"
-
-// fail makes an *[backend.Error] of an error of the wire; the cause of an ended context stays as it is, because the
-// Output decides what that means.
-func fail(op string, err error) error {
-	var (
-		status   *wire.StatusError
-		lost     *wire.TransportError
-		protocol *wire.ProtocolError
-		redirect *wire.RedirectError
-		idle     *wire.IdleTimeoutError
-		setting  *wire.ConfigError
-	)
-	e := &backend.Error{Provider: provider, Op: op, Err: err}
-	switch {
-	case errors.As(err, &status):
-		return failStatus(e, status)
-	case errors.As(err, &lost):
-		e.Code, e.Remedy = backend.CodeUnreachable, lost.Reason
-		if lost.Remedy != "" {
-			e.Remedy += ": " + lost.Remedy
+// advice is what errors say of the server.
+var advice = failure.Advice{
+	Provider: provider, Base: "is it Ollama? check OLLAMA_HOST or the base URL", Silent: "is it overloaded or loading the model?",
+	Status: func(e *backend.Error, s *wire.StatusError) {
+		if e.Remedy = s.Remedy; e.Remedy == "" {
+			e.Remedy = remedyFor(s.Status, s.Message)
 		}
-		if lost.Op == "dial" {
-			e.Remedy += "; " + remedyStart
+	},
+	Lost: func(t *wire.TransportError) string {
+		if t.Op != "dial" {
+			return ""
 		}
-	case errors.As(err, &redirect):
-		e.Status, e.Code, e.Remedy = redirect.Status, backend.CodeRedirect, redirect.Error()
-	case errors.As(err, &idle):
-		e.Code, e.Remedy = backend.CodeTimeout, idle.Error()
-	case errors.As(err, &protocol):
-		e.Code, e.Remedy = backend.CodeInvalidResponse, protocol.Error()
-	case errors.As(err, &setting):
-		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
-	default:
-		return err
-	}
-	return e
+		return "; start it with `ollama serve` or set OLLAMA_HOST"
+	},
+	Redirect: (*wire.RedirectError).Error,
 }
 
-func failStatus(e *backend.Error, s *wire.StatusError) error {
-	e.Status, e.Code, e.Message = s.Status, s.Code, s.Message
-	e.RetryAfter, e.RequestID, e.Remedy = s.RetryAfter, s.RequestID, s.Remedy
-	if e.Remedy == "" {
-		e.Remedy = remedyFor(s.Status, s.Message)
-	}
-	return e
-}
+// fail turns an error from below into one of the contract, once; see [failure.Advice.Error].
+func fail(op string, err error) error { return advice.Error(op, err) }
 
 // remedyFor knows the sentences of the server that a user can do something about.
 func remedyFor(status int, message string) string {
@@ -140,15 +112,13 @@ func failStream(op string, s *wire.StatusError) error {
 	if s.Code == strconv.Itoa(s.Status) {
 		s.Code = "" // it came too late for the header
 	}
-	e := &backend.Error{Provider: provider, Op: op, Err: s}
-	_ = failStatus(e, s) // e itself
-	if e.Code == "" {
-		e.Code = codeStream
+	if s.Code == "" {
+		s.Code = codeStream
 	}
-	if e.Remedy == "" {
-		e.Remedy = remedyFor(http.StatusInternalServerError, s.Message)
+	if s.Remedy == "" && s.Status < http.StatusBadRequest {
+		s.Remedy = remedyFor(http.StatusInternalServerError, s.Message)
 	}
-	return e
+	return fail(op, s)
 }
 
 // notPulled completes the error of an installation with what the server's sentence means.
@@ -196,17 +166,4 @@ func unsupported(remedy string) error {
 
 func misconfigured(remedy string) error {
 	return &backend.Error{Provider: provider, Op: opChat, Code: backend.CodeConfiguration, Remedy: remedy}
-}
-
-// retryReason is the word for why an attempt was made again.
-func retryReason(r wire.Retry) string {
-	switch {
-	case r.Status == http.StatusTooManyRequests:
-		return "rate_limit"
-	case r.Status >= http.StatusInternalServerError:
-		return "server_error"
-	case errors.Is(r.Err, context.DeadlineExceeded):
-		return "timeout"
-	}
-	return "connection_reset"
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -100,7 +101,7 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 		Stream:     c.stream,
 		SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
 		OnRetry: func(r wire.Retry) {
-			g.Retries = g.Retries.Append(backend.Retry{At: r.At, Delay: r.Delay, Status: r.Status, Reason: retryReason(r)})
+			g.Retries = g.Retries.Append(failure.Retry(r))
 		},
 	}
 	if c.stream {

@@ -36,7 +36,7 @@ var (
 // New returns a backend for the server that OLLAMA_HOST names, by default http://127.0.0.1:11434. It does no I/O; a
 // setting that cannot work is reported by [Backend.Info] and [Backend.Generate].
 func New(opts ...Option) *Backend {
-	c := config{retries: -1, log: slog.New(slog.DiscardHandler)}
+	c := config{log: slog.New(slog.DiscardHandler)}
 	for _, o := range opts {
 		o(&c)
 	}
@@ -56,24 +56,12 @@ func New(opts ...Option) *Backend {
 		}
 	}
 	b.client, b.err = wire.New(wire.Config{
-		BaseURL: base, Transport: c.transport, Retry: retryPolicy(c.retries), MaxBody: c.limit, MaxStream: c.limit,
+		BaseURL: base, Transport: c.transport, Retry: c.retry, MaxBody: c.limit, MaxStream: c.limit,
 	})
 	if b.err != nil {
 		b.err = fail("configuration", b.err)
 	}
 	return b
-}
-
-// retryPolicy translates a number of retries, negative for the default, to the wire's convention.
-func retryPolicy(n int) wire.RetryPolicy {
-	switch {
-	case n < 0:
-		return wire.RetryPolicy{}
-	case n == 0:
-		return wire.RetryPolicy{Max: -1}
-	default:
-		return wire.RetryPolicy{Max: n}
-	}
 }
 
 // String returns the address of the server.

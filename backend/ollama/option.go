@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/wire"
 )
 
 // Option changes how [New] makes a backend. Options win over the environment.
@@ -18,7 +19,7 @@ type config struct {
 	transport http.RoundTripper
 	options   backend.Options
 	keepAlive string // as JSON, "" leaves it to the server
-	retries   int
+	retry     wire.RetryPolicy
 	limit     int64
 	images    ImageFetch
 	log       *slog.Logger
@@ -51,7 +52,7 @@ func WithKeepAlive(d time.Duration) Option {
 }
 
 // WithRetries bounds how often a request is sent again that failed before its first byte; 0 is never, the default 2.
-func WithRetries(n int) Option { return func(c *config) { c.retries = n } }
+func WithRetries(n int) Option { return func(c *config) { c.retry = c.retry.Times(n) } }
 
 // WithReplyLimit bounds a reply as the server sends it, in bytes. By default it is 64 MiB, for a streamed one 512 MiB.
 func WithReplyLimit(bytes int64) Option { return func(c *config) { c.limit = bytes } }

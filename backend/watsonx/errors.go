@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/openai"
 	"github.com/mellea-go/mellea/internal/wire"
 )
@@ -26,51 +27,26 @@ const codeContentFilter = "content_filter"
 
 const wrongBase = "the base URL should be the scheme and host of a region, such as https://us-south.ml.cloud.ibm.com"
 
-// fail turns an error from below into one of the contract, once. The causes of contexts stay as they are: the output
-// says what they mean.
+// advice is what the errors of the service say.
+var advice = failure.Advice{
+	Provider: Provider, Base: wrongBase, Silent: "is it overloaded?",
+	Redirect: func(r *wire.RedirectError) string {
+		return "the server redirects to " + r.To + ", which is not followed: " + wrongBase
+	},
+	Status: func(e *backend.Error, s *wire.StatusError) {
+		if s.Trace != "" { // what IBM's support asks for
+			e.RequestID = s.Trace
+		}
+		e.Remedy = statusRemedy(s)
+	},
+}
+
+// fail turns an error from below into one of the contract, once; see [failure.Advice.Error].
 func fail(op string, err error) error {
-	e := &backend.Error{Provider: Provider, Op: op, Err: err}
-	var (
-		status    *wire.StatusError
-		transport *wire.TransportError
-		protocol  *wire.ProtocolError
-		redirect  *wire.RedirectError
-		idle      *wire.IdleTimeoutError
-		setting   *wire.ConfigError
-		value     *openai.ValueError
-	)
-	switch {
-	case errors.As(err, &status):
-		e.Status, e.Code, e.Message = status.Status, status.Code, status.Message
-		e.RetryAfter, e.RequestID = status.RetryAfter, status.RequestID
-		if status.Trace != "" { // what IBM's support asks for
-			e.RequestID = status.Trace
-		}
-		e.Remedy = statusRemedy(status)
-	case errors.As(err, &transport):
-		e.Code, e.Remedy = backend.CodeUnreachable, transport.Reason
-		if transport.Remedy != "" {
-			e.Remedy += ": " + transport.Remedy
-		}
-	case errors.As(err, &redirect):
-		e.Code, e.Status = backend.CodeRedirect, redirect.Status
-		e.Remedy = "the server redirects to " + redirect.To + ", which is not followed: " + wrongBase
-	case errors.As(err, &idle):
-		e.Code = backend.CodeTimeout
-		e.Remedy = fmt.Sprintf("the server sent nothing for %v: is it overloaded? The stream timeout bounds the wait", idle.Idle)
-	case errors.As(err, &protocol):
-		e.Code, e.Remedy = backend.CodeInvalidResponse, protocol.Reason
-		if strings.Contains(protocol.Reason, "web page") {
-			e.Remedy = "the server answered with a web page, not JSON: " + wrongBase
-		}
-	case errors.As(err, &setting):
-		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
-	case errors.As(err, &value):
-		e.Code, e.Remedy = backend.CodeUnsupported, value.Name+" "+value.Reason
-	default:
-		return err
+	if value, ok := errors.AsType[*openai.ValueError](err); ok {
+		return &backend.Error{Provider: Provider, Op: op, Code: backend.CodeUnsupported, Remedy: value.Name + " " + value.Reason, Err: err}
 	}
-	return e
+	return advice.Error(op, err)
 }
 
 // failIAM is fail for the exchange of the API key.
@@ -103,7 +79,7 @@ func failIAM(err error) error {
 
 // statusRemedy says what to do about an error status.
 func statusRemedy(e *wire.StatusError) string {
-	if strings.Contains(e.Remedy, "web page") {
+	if failure.IsWebPage(e.Remedy) {
 		return "the server answered with a web page, not JSON: " + wrongBase
 	}
 	if e.Remedy != "" {
@@ -197,22 +173,11 @@ func serverError(op string, res *wire.Response, data []byte) error {
 	return fail(op, e)
 }
 
-// cutOff tells the end of a connection from the other failures of a read.
-func cutOff(err error) bool {
-	var transport *wire.TransportError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &transport)
-}
-
 // retryOf is the contract's form of a retry.
 func retryOf(r wire.Retry) backend.Retry {
-	reason := "connection_reset"
-	switch {
-	case r.Status == http.StatusUnauthorized:
-		reason = "token_renewed"
-	case r.Status == http.StatusTooManyRequests:
-		reason = "rate_limit"
-	case r.Status != 0:
-		reason = "server_error"
+	retry := failure.Retry(r)
+	if r.Status == http.StatusUnauthorized {
+		retry.Reason = "token_renewed"
 	}
-	return backend.Retry{At: r.At, Delay: r.Delay, Status: r.Status, Reason: reason}
+	return retry
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/openai"
 	"github.com/mellea-go/mellea/internal/wire"
 )
@@ -96,7 +97,7 @@ func (x *exchange) readStream(w *backend.Writer, res *wire.Response, dec *openai
 					return err
 				}
 			}
-			if !x.over() || !cutOff(err) {
+			if !x.over() || !failure.CutOff(err) {
 				return broken(opChat, res, err)
 			}
 			break

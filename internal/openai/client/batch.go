@@ -11,6 +11,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/openai"
 	"github.com/mellea-go/mellea/internal/wire"
 )
@@ -185,7 +186,7 @@ func (b *batch) send(ctx context.Context, i, j int) error {
 		OnRetry: func(r wire.Retry) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.g.Retries = b.g.Retries.Append(retryOf(r))
+			b.g.Retries = b.g.Retries.Append(failure.Retry(r))
 		},
 	})
 	if err != nil {

@@ -11,66 +11,41 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/openai"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
-// fail turns an error from below into one of the contract, once. The causes of contexts stay as they are: the output
-// says what they mean.
+// fail turns an error from below into one of the contract, once; see [failure.Advice.Error].
 func (c *Client) fail(op string, err error) error {
-	e := &backend.Error{Provider: c.cfg.Provider, Op: op, Err: err}
-	var (
-		status    *wire.StatusError
-		transport *wire.TransportError
-		protocol  *wire.ProtocolError
-		redirect  *wire.RedirectError
-		idle      *wire.IdleTimeoutError
-		setting   *wire.ConfigError
-		value     *openai.ValueError
-	)
-	switch {
-	case errors.As(err, &status):
-		e.Status, e.Code, e.Message = status.Status, status.Code, status.Message
-		e.RetryAfter, e.RequestID = status.RetryAfter, status.RequestID
-		e.Remedy = c.statusRemedy(status)
-		if c.cfg.Remedy != nil {
-			if remedy := c.cfg.Remedy(e); remedy != "" {
-				e.Remedy = remedy
-			}
-		}
-	case errors.As(err, &transport):
-		e.Code = backend.CodeUnreachable
-		e.Remedy = transport.Reason
-		if transport.Remedy != "" {
-			e.Remedy += ": " + transport.Remedy
-		}
-	case errors.As(err, &redirect):
-		e.Code, e.Status = backend.CodeRedirect, redirect.Status
-		e.Remedy = "the server redirects to " + redirect.To + ", which is not followed: set the base URL to " +
-			strings.TrimSuffix(redirect.To, "/chat/completions")
-	case errors.As(err, &idle):
-		e.Code = backend.CodeTimeout
-		e.Remedy = fmt.Sprintf("the server sent nothing for %v: is it overloaded or loading the model? The stream timeout bounds the wait", idle.Idle)
-	case errors.As(err, &protocol):
-		e.Code = backend.CodeInvalidResponse
-		e.Remedy = protocol.Reason
-		if strings.Contains(protocol.Reason, "web page") {
-			e.Remedy = "the server answered with a web page, not JSON: " + c.cfg.Base
-		}
-	case errors.As(err, &setting):
-		e.Code, e.Remedy = backend.CodeConfiguration, setting.Error()
-	case errors.As(err, &value):
-		e.Code, e.Remedy = backend.CodeUnsupported, value.Name+" "+value.Reason
-	default:
-		return err
+	if value, ok := errors.AsType[*openai.ValueError](err); ok {
+		return &backend.Error{Provider: c.cfg.Provider, Op: op, Code: backend.CodeUnsupported, Remedy: value.Name + " " + value.Reason, Err: err}
 	}
-	return e
+	return c.advice().Error(op, err)
+}
+
+// advice is what the client's errors say.
+func (c *Client) advice() failure.Advice {
+	return failure.Advice{
+		Provider: c.cfg.Provider, Base: c.cfg.Base, Silent: "is it overloaded or loading the model?",
+		Redirect: func(r *wire.RedirectError) string {
+			return "the server redirects to " + r.To + ", which is not followed: set the base URL to " + strings.TrimSuffix(r.To, "/chat/completions")
+		},
+		Status: func(e *backend.Error, s *wire.StatusError) {
+			e.Remedy = c.statusRemedy(s)
+			if c.cfg.Remedy != nil {
+				if remedy := c.cfg.Remedy(e); remedy != "" {
+					e.Remedy = remedy
+				}
+			}
+		},
+	}
 }
 
 // statusRemedy says what to do about an error status.
 func (c *Client) statusRemedy(e *wire.StatusError) string {
-	if strings.Contains(e.Remedy, "web page") {
-		return "the server answered with a web page, not JSON: " + c.cfg.Base
+	if failure.IsWebPage(e.Remedy) {
+		return c.advice().WebPage()
 	}
 	if e.Remedy != "" {
 		return e.Remedy
@@ -146,7 +121,7 @@ func (c *Client) malformed(op Operation, res *wire.Response, data []byte, cause 
 	case len(data) == 0:
 		return c.invalid(op, res, "the reply is empty: try again, and check what stands between here and the server", cause)
 	case data[0] == '<':
-		return c.invalid(op, res, "the server answered with a web page, not JSON: "+c.cfg.Base, cause)
+		return c.invalid(op, res, c.advice().WebPage(), cause)
 	case begun:
 		return c.invalid(op, res, "the stream has a chunk that is not of a chat-completions API: look at the server's log", cause)
 	}
@@ -161,22 +136,4 @@ func (c *Client) serverError(op Operation, res *wire.Response, data []byte) erro
 	return c.invalid(op, res, "the server reported an error in the middle of its reply: look at its log", nil)
 }
 
-// cutOff tells the end of a connection from the other failures of a read.
-func cutOff(err error) bool {
-	var transport *wire.TransportError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &transport)
-}
-
 func whole(data []byte) bool { return string(data) == openai.Done || jsontext.Value(data).IsValid() }
-
-// retryOf is the contract's form of a retry.
-func retryOf(r wire.Retry) backend.Retry {
-	reason := "connection_reset"
-	switch {
-	case r.Status == http.StatusTooManyRequests:
-		reason = "rate_limit"
-	case r.Status != 0:
-		reason = "server_error"
-	}
-	return backend.Retry{At: r.At, Delay: r.Delay, Status: r.Status, Reason: reason}
-}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/failure"
 	"github.com/mellea-go/mellea/internal/openai"
 	"github.com/mellea-go/mellea/internal/wire"
 )
@@ -63,7 +64,7 @@ func (x *exchange) send(ctx context.Context, g *backend.Generation) (*wire.Respo
 		call := wire.Call{
 			Path: x.c.path(Chat, x.model), Body: x.body.Bytes(), Stream: x.stream, ReadIdle: x.idle,
 			SetHeaders: func(set func(key, value string)) { backend.Inject(ctx, set) },
-			OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(retryOf(r)) },
+			OnRetry:    func(r wire.Retry) { g.Retries = g.Retries.Append(failure.Retry(r)) },
 		}
 		if x.stream {
 			call.Accept = "text/event-stream, application/json" // errors come as JSON
@@ -112,7 +113,7 @@ func (x *exchange) readStream(w *backend.Writer, res *wire.Response, dec *openai
 					}
 				}
 			}
-			if !x.done && x.finish == "" || !cutOff(err) {
+			if !x.done && x.finish == "" || !failure.CutOff(err) {
 				return x.c.broken(Chat, res, err)
 			}
 			break
