@@ -117,3 +117,21 @@ func ExampleBackend_Pull() {
 	// pulling 6e4c38e1172f: 25%
 	// success
 }
+
+// A registry of one's own, without TLS, is the beginning of the model's name.
+func ExampleAllowInsecure() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Println("asked for", string(body))
+		io.WriteString(w, `{"status":"success"}`+"\n")
+	}))
+	defer server.Close()
+
+	b := ollama.New(ollama.WithBaseURL(server.URL), ollama.WithTransport(server.Client().Transport))
+	for step, err := range b.Pull(context.Background(), "registry.lan:5000/team/model", ollama.AllowInsecure()) {
+		fmt.Println(step.Status, err)
+	}
+	// Output:
+	// asked for {"model":"registry.lan:5000/team/model","insecure":true}
+	// success <nil>
+}

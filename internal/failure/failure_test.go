@@ -54,7 +54,7 @@ func TestError(t *testing.T) {
 			}
 		})
 	}
-	if got := advice.Error("chat", context.Canceled); got != context.Canceled { //nolint:errorlint // it stays what it is
+	if got := advice.Error("chat", context.Canceled); got != context.Canceled {
 		t.Errorf("the cause of a context became %v", got)
 	}
 }
