@@ -2,11 +2,13 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -101,8 +103,15 @@ func exportError(err error) string {
 			return known.Error()
 		}
 	}
-	if isNetwork(err) || isTLS(err) {
-		return err.Error()
+	// Of what an exporter wraps only the part that package net or tls has to say: around it may be a URL.
+	if oe, ok := errors.AsType[*net.OpError](err); ok {
+		return oe.Error()
+	}
+	if de, ok := errors.AsType[*net.DNSError](err); ok {
+		return de.Error()
+	}
+	if ce, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return ce.Error()
 	}
 	return ErrorType(err)
 }

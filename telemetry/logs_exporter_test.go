@@ -3,11 +3,14 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,7 +183,7 @@ func TestUnreachableLogCollector(t *testing.T) {
 // cannot be exported.
 func TestLogExporterDoesNotLogToItself(t *testing.T) {
 	t.Parallel()
-	broken := &keptLogs{fail: errors.New("planted")}
+	broken := &keptLogs{fail: fmt.Errorf("planted: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})}
 	hook := receive(t, nil)
 	loop := newLate()
 	tel, out := logs(t, append(hook.options(), telemetry.WithLogger(slog.New(loop)), telemetry.WithLogExporter(broken))...)
@@ -197,7 +200,7 @@ func TestLogExporterDoesNotLogToItself(t *testing.T) {
 	if got := len(hook.lines()); got != 1 {
 		t.Errorf("the webhook got %d lines, want 1", got)
 	}
-	if got := strings.Count(out.String(), "log records are lost"); got != 1 || strings.Contains(out.String(), "planted") {
+	if got := strings.Count(out.String(), "log records are lost"); got != 1 || strings.Contains(out.String(), "planted") || !strings.Contains(out.String(), `error="dial tcp: connection refused"`) {
 		t.Errorf("the console got %q", out)
 	}
 }

@@ -234,17 +234,19 @@ func TestWebhookMemoryIsBounded(t *testing.T) {
 	tel := must[*telemetry.Telemetry](t)(telemetry.Setup(t.Context(), append(r.options(), environ("MELLEA_LOGS_CONSOLE=false"),
 		telemetry.WithLogger(slog.New(slog.DiscardHandler)))...))
 	l := slog.New(tel.LogHandler())
-	for range 20 {
-		l.Info(strings.Repeat("x", 1<<20))
+	for range 5 {
+		l.Info(strings.Repeat("x", 2<<20))
 	}
-	if got := tel.DroppedLogs(); got != 13 {
-		t.Errorf("%d of 20 lines of a megabyte dropped, want 13", got)
+	if got := tel.DroppedLogs(); got != 2 {
+		t.Errorf("%d of 5 lines of two megabytes dropped, want 2", got)
 	}
 	close(gate)
-	if err := tel.Shutdown(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a machine may be busy
+	defer cancel()
+	if err := tel.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(r.lines()); got != 7 {
-		t.Errorf("%d lines arrived, want 7", got)
+	if got := len(r.lines()); got != 3 {
+		t.Errorf("%d lines arrived, want 3", got)
 	}
 }
