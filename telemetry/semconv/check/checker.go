@@ -45,7 +45,7 @@ type Data struct {
 // about a metric or a resource are made once, however many points and exports have them.
 func All(d Data) Findings {
 	c := &checker{spans: map[spanID]*span{}, bySpanID: map[string]*span{}, descriptions: map[string]*description{},
-		unstable: map[string]bool{}, said: map[Finding]bool{}, least: d.Least}
+		unstable: map[string]bool{}, said: map[Finding]bool{}, contents: map[judged]string{}, least: d.Least}
 	all := c.indexAll(d.Traces)
 	for _, s := range all {
 		s.desc = c.describe(s)
@@ -85,6 +85,7 @@ type checker struct {
 	descriptions map[string]*description
 	unstable     map[string]bool  // names that were reported as not stable
 	said         map[Finding]bool // what is reported once
+	contents     map[judged]string
 	least        Level
 }
 

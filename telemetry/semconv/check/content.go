@@ -1,6 +1,7 @@
 package check
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -93,17 +94,39 @@ func dig(v any, path ...string) any {
 	return v
 }
 
+// A judged document is a content attribute with the digest of its value.
+type judged struct {
+	attribute string
+	digest    [sha256.Size]byte
+}
+
 // contentProblem returns what is wrong with the value of a content attribute, "" for nothing. It says where, as a JSON
-// pointer, and never quotes the value.
-func contentProblem(a semconv.Attribute, v *commonpb.AnyValue) string {
+// pointer, and never quotes the value. The same instructions and tools stand on call after call: they are judged once.
+func (c *checker) contentProblem(a semconv.Attribute, v *commonpb.AnyValue) string {
 	value := asJSON(v)
-	if text, ok := value.(string); ok {
-		value = nil
-		if err := json.Unmarshal([]byte(text), &value); err != nil {
-			return "is a string that is not JSON"
+	text, encoded := value.(string)
+	if !encoded {
+		b, err := json.Marshal(value)
+		if err != nil {
+			return "is nothing that JSON has" // asJSON leaves nothing of that kind
 		}
+		text = string(b)
 	}
-	d := documentOf(a)
+	key := judged{a.Name, sha256.Sum256([]byte(text))}
+	problem, known := c.contents[key]
+	if !known {
+		problem = documentOf(a).problem(a.Name, text)
+		c.contents[key] = problem
+	}
+	return problem
+}
+
+// problem is what is wrong with a document.
+func (d *document) problem(name, text string) string {
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return "is a string that is not JSON"
+	}
 	if list, ok := value.([]any); ok {
 		for i, e := range list {
 			if problem := d.element("/"+strconv.Itoa(i), e); problem != "" {
@@ -111,8 +134,8 @@ func contentProblem(a semconv.Attribute, v *commonpb.AnyValue) string {
 			}
 		}
 	}
-	if !accepts(d.whole, value) {
-		return "is not what " + a.Name + " has to be: " + jsonType(value)
+	if d.whole.Validate([]byte(text)) != nil {
+		return "is not what " + name + " has to be: " + jsonType(value)
 	}
 	return ""
 }

@@ -17,7 +17,7 @@ func (c *checker) checkValue(p place, def semconv.Attribute, v *commonpb.AnyValu
 			report(ContentNotStructured, Violation, "is a string: on a log record it has to be structured")
 			return
 		}
-		if problem := contentProblem(def, v); problem != "" {
+		if problem := c.contentProblem(def, v); problem != "" {
 			report(GenAIContentSchema, Violation, "%s", problem)
 		}
 		return
