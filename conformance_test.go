@@ -36,6 +36,7 @@ var excused = []struct{ attribute, names, reason string }{
 	{"gen_ai.response.model", "gen_ai.client.inference.time_per_output_chunk", "chunks are recorded as they arrive, and which model replied is known at the end"},
 	{"openai.response.service_tier", "gen_ai.client.inference.duration", "the server of the tests has no tiers"},
 	{"openai.response.system_fingerprint", "gen_ai.client.inference.duration", "a server that refuses gives none"},
+	{"exception.stacktrace", "gen_ai.client.operation.exception", "errors of Go have no stack, and that of a panic may show what it was about"},
 	{"mellea.cli.args", "mellea", "the command was given no flag of those that may be recorded"},
 	{"mellea.formatter.template", "action", "a message is sent as it is, without a template"},
 }
@@ -100,10 +101,12 @@ func subject(f check.Finding) string {
 func exportedBy(t *testing.T, opts []telemetry.Option, program func(*testing.T, *telemetry.Telemetry)) check.Data {
 	t.Helper()
 	server := otlptest.Start(t)
-	opts = append([]telemetry.Option{telemetry.WithEnviron([]string{
-		"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
-		"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP}), telemetry.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
+	vars := []string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
+		"MELLEA_LOGS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP}
+	if len(opts) > 0 { // the option on content is about spans
+		vars = append(vars, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=EVENT_ONLY")
+	}
+	opts = append([]telemetry.Option{telemetry.WithEnviron(vars), telemetry.WithLogger(slog.New(slog.DiscardHandler))}, opts...)
 	tel, err := telemetry.Setup(t.Context(), opts...)
 	if err != nil {
 		t.Fatal(err)

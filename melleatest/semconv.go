@@ -100,15 +100,16 @@ func CheckSemconv(tb testing.TB, opts ...SemconvOption) *Semconv { //nolint:thel
 // nowhere is where the exporters believe that they send to.
 const nowhere = "http://semconv.invalid/v1/"
 
-// Options are those for [telemetry.Setup]: spans and metrics come here, in addition to wherever else they go.
+// Options are those for [telemetry.Setup]: spans, metrics and log records come here, in addition to wherever else they go.
 func (s *Semconv) Options() []telemetry.Option {
 	return []telemetry.Option{
 		telemetry.WithSpanExporter(s.spans),
 		telemetry.WithMetricReader(s.reader),
+		telemetry.WithLogExporter(s.records),
 	}
 }
 
-// Setup sets telemetry up for the test, without regard to the environment, with its spans and metrics coming here. It is
+// Setup sets telemetry up for the test, without regard to the environment, with all of it coming here. It is
 // shut down before the check. It needs a test, which it ends when the options cannot work.
 func (s *Semconv) Setup(ctx context.Context, opts ...telemetry.Option) *telemetry.Telemetry {
 	s.tb.Helper()
