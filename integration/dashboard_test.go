@@ -106,8 +106,8 @@ func feed(t *testing.T, server *components.Ollama, p *components.Prometheus, var
 		if err := tel.ForceFlush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for want := fmt.Sprint(round + 1); ; time.Sleep(50 * time.Millisecond) {
-			if got := series(t, p, "sum(mellea_tool_calls_total)"); slices.Contains(got, want) {
+		for want := fmt.Sprint(round + 1); ; time.Sleep(50 * time.Millisecond) { // the rejection is the last of the round
+			if got := series(t, p, "sum(mellea_hook_rejections_total)"); slices.Contains(got, want) {
 				break
 			}
 			if err := t.Context().Err(); err != nil {

@@ -28,14 +28,9 @@ func signals(t *testing.T, err error, span string, spans []otlptest.Span, series
 	if err != nil {
 		said["error"] = signal{string(telemetry.ClassifyError(err)), telemetry.ErrorType(err)}
 	}
-	of := func(attributes map[string]any) signal {
-		category, _ := attributes["mellea.error.category"].(string)
-		typ, _ := attributes["error.type"].(string)
-		return signal{category, typ}
-	}
 	for _, s := range spans {
 		if s.Name == span {
-			said["span"] = of(s.Attributes)
+			said["span"] = signalOf(s.Attributes)
 		}
 	}
 	for _, s := range series {
@@ -45,24 +40,36 @@ func signals(t *testing.T, err error, span string, spans []otlptest.Span, series
 		if _, twice := said["metric"]; twice || s.Value != 1 {
 			t.Errorf("%s counts %v for %s, want one failure once", s.Name, s.Value, s.Labels())
 		}
-		said["metric"] = of(s.Attributes)
+		said["metric"] = signalOf(s.Attributes)
 	}
-	// What a log event says of the failure is one more entry here.
 	return said
+}
+
+func signalOf(attributes map[string]any) signal {
+	category, _ := attributes["mellea.error.category"].(string)
+	typ, _ := attributes["error.type"].(string)
+	return signal{category, typ}
 }
 
 // agreed are signals that all say the same.
 func agreed(category telemetry.Category, typ string) map[string]signal {
 	said := signal{string(category), typ}
-	return map[string]signal{"error": said, "span": said, "metric": said}
+	return map[string]signal{"error": said, "span": said, "metric": said, "event": said}
 }
 
 // asked runs one call and returns what telemetry says of it, and its error.
 func asked(t *testing.T, ctx context.Context, b backend.Backend, span string, opts ...mellea.CallOption) (map[string]signal, error) {
 	t.Helper()
 	var err error
-	series, spans := measured(t, b, func(s *mellea.Session) { _, err = s.Instruct(ctx, "planted-prompt", opts...) }, nil)
-	return signals(t, err, span, spans, series), err
+	server := received(t, b, func(s *mellea.Session) { _, err = s.Instruct(ctx, "planted-prompt", opts...) }, []string{"MELLEA_LOGS_OTLP=true"})
+	said := signals(t, err, span, server.Spans(t, 0), server.Series())
+	for _, r := range otlptest.Events(server.Records(t, 0), "gen_ai.client.inference.operation.details") {
+		if _, twice := said["event"]; twice {
+			t.Errorf("the failure of one call is two events")
+		}
+		said["event"] = signalOf(r.Attributes)
+	}
+	return said, err
 }
 
 var streaming = mellea.Options(backend.Options{}.WithStream(true))

@@ -30,6 +30,13 @@ import (
 // measured runs a program with traces and metrics on, and returns what was exported of both.
 func measured(t *testing.T, b backend.Backend, program func(s *mellea.Session), vars []string, opts ...telemetry.Option) ([]otlptest.Series, []otlptest.Span) {
 	t.Helper()
+	server := received(t, b, program, vars, opts...)
+	return server.Series(), server.Spans(t, 0)
+}
+
+// received is measured, and returns the receiver.
+func received(t *testing.T, b backend.Backend, program func(s *mellea.Session), vars []string, opts ...telemetry.Option) *otlptest.Server {
+	t.Helper()
 	server := otlptest.Start(t)
 	all := []telemetry.Option{telemetry.WithLogger(slog.New(slog.DiscardHandler)), environ(append([]string{"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true",
 		"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true", "OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP}, vars...)...)}
@@ -40,7 +47,7 @@ func measured(t *testing.T, b backend.Backend, program func(s *mellea.Session), 
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return server.Series(), server.Spans(t, 0)
+	return server
 }
 
 // values are the counts and sums of series by name and labels, without those of calls' own labels.
