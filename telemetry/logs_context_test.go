@@ -54,6 +54,8 @@ func talkative(t *testing.T, tel *telemetry.Telemetry, log *slog.Logger) (sessio
 			log.InfoContext(ctx, "component guard")
 			return nil
 		}),
+		hookpoint.Sampling.Observe(func(ctx context.Context, _ hookpoint.SamplingStart) { log.InfoContext(ctx, "loop") }),
+		hookpoint.SamplingIteration.On(func(ctx context.Context, _ hookpoint.Iteration) { log.InfoContext(ctx, "attempt") }),
 		hookpoint.Generation.Guard(func(ctx context.Context, g hookpoint.GenerationStart) (hookpoint.GenerationStart, error) {
 			log.InfoContext(ctx, "generation guard")
 			g.Options = g.Options.WithModel("m2")
@@ -116,6 +118,7 @@ func TestLinesKnowWhereTheyAre(t *testing.T) {
 	want := []where{
 		{Message: "start", Session: "s", Span: "start_session"},
 		{Message: "component guard", Session: "s", Span: "action"},
+		{Message: "loop", Session: "s", Span: "sampling"},
 		{Message: "generation guard", Session: "s", Request: "A", Model: "m1", Iteration: "1", Span: "chat"},
 		{Message: "backend", Session: "s", Request: "A", Model: "m2", Iteration: "1", Span: "chat"},
 		{Message: "review", Session: "s", Request: "A", Model: "m2", Iteration: "1", Span: "chat"},
@@ -126,10 +129,12 @@ func TestLinesKnowWhereTheyAre(t *testing.T) {
 		{Message: "backend", Session: "s", Request: "B", Model: "m2", Iteration: "1", Span: "chat"},
 		{Message: "review", Session: "s", Request: "B", Model: "m2", Iteration: "1", Span: "chat"},
 		{Message: "check", Session: "s", Iteration: "1", Span: "requirement"},
+		{Message: "attempt", Session: "s", Span: "sampling"},
 		{Message: "generation guard", Session: "s", Request: "C", Model: "m1", Iteration: "2", Span: "chat"},
 		{Message: "backend", Session: "s", Request: "C", Model: "m2", Iteration: "2", Span: "chat"},
 		{Message: "review", Session: "s", Request: "C", Model: "m2", Iteration: "2", Span: "chat"},
 		{Message: "check", Session: "s", Iteration: "2", Span: "requirement"},
+		{Message: "attempt", Session: "s", Span: "sampling"},
 		{Message: "background", Session: "s", Span: "action"},
 		{Message: "outside"},
 	}

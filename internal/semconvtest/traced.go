@@ -32,6 +32,7 @@ var allowed = []struct {
 	{check.RecommendedAttributeNotPresent, "gen_ai.request.stop_sequences", "most requests set none, and the provider's default is not known"},
 	{check.RecommendedAttributeNotPresent, "gen_ai.request.temperature", "most requests set none, and the provider's default is not known"},
 	{check.RecommendedAttributeNotPresent, "gen_ai.request.top_p", "most requests set none, and the provider's default is not known"},
+	{check.RecommendedAttributeNotPresent, "exception.stacktrace", "errors of Go have no stack, and that of a panic may show what it was about"},
 	{check.RecommendedAttributeNotPresent, "mellea.component.type", "the suite has requests, not components"},
 	{check.RecommendedAttributeNotPresent, "gen_ai.usage.input_tokens", "some servers of the suite report no usage, or are cut off before"},
 	{check.RecommendedAttributeNotPresent, "gen_ai.usage.output_tokens", "some servers of the suite report no usage, or are cut off before"},
