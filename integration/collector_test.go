@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -87,14 +88,19 @@ func TestCollectorKilled(t *testing.T) {
 	ending, done := context.WithTimeout(t.Context(), 30*time.Second)
 	defer done()
 	_ = tel.Shutdown(ending) // that spans were lost is an error of Shutdown
-	if tel.DroppedSpans() == 0 {
-		t.Error("no span is counted as lost")
+	if tel.DroppedSpans() == 0 || tel.DroppedLogs() == 0 {
+		t.Errorf("%d spans and %d log records are counted as lost, want some of each", tel.DroppedSpans(), tel.DroppedLogs())
 	}
-	if got := strings.Count(warnings.String(), "spans are lost"); got != 1 {
-		t.Errorf("lost spans are reported %d times, want once:\n%s", got, warnings.String())
+	for _, report := range []string{"spans are lost", "log records are lost"} {
+		if got := strings.Count(warnings.String(), report); got != 1 {
+			t.Errorf("%q is said %d times, want once:\n%s", report, got, warnings.String())
+		}
 	}
-	if !strings.Contains(warnings.String(), "lost=") {
-		t.Errorf("the report has no count: %s", warnings.String())
+	if got := strings.Count(warnings.String(), "metrics could not be exported"); got > 1 {
+		t.Errorf("it is said %d times that metrics were not exported", got)
+	}
+	if got := len(regexp.MustCompile(`lost=[1-9]`).FindAllString(warnings.String(), -1)); got != 2 {
+		t.Errorf("%d reports have a count, want 2: %s", got, warnings.String())
 	}
 }
 

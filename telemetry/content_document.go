@@ -3,6 +3,7 @@ package telemetry
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -100,8 +101,8 @@ func (c capture) part(key attribute.Key, p content.Part) node {
 	case content.ToolResult:
 		return c.identified(key, c.json(key, typed("tool_call_response", "response", ""), p.Content), p.CallID)
 	case content.Image:
-		if url := p.URL(); url != "" {
-			n := typed("uri", "uri", c.clean(key, url))
+		if address := p.URL(); address != "" {
+			n := typed("uri", "uri", c.clean(key, withoutUser(address)))
 			n.attrs = append(n.attrs, attribute.String("modality", "image"))
 			n.instead = func(n node) node { n.text = ""; return n }
 			return n
@@ -247,23 +248,29 @@ func shorten(parts []node, limit int) (kept []node, whole bool) {
 // and when all are empty its parts go, the oldest first.
 func (n node) shrunk(limit int) (node, bool) {
 	n.parts = append([]node(nil), n.parts...)
-	for {
-		over := n.size() - limit
-		if over <= 0 {
-			return n, true
-		}
-		if !n.cutLongest(over) {
-			if len(n.parts) == 0 {
-				return n, false
+	// What it comes to is added up part by part: to measure it all in each round would be slow with many parts.
+	for size := n.size(); ; {
+		if size <= limit {
+			if size = n.size(); size <= limit {
+				return n, true
 			}
+		}
+		freed, cut := n.cutLongest(size - limit)
+		switch {
+		case cut:
+			size -= freed
+		case len(n.parts) == 0:
+			return n, false
+		default:
+			size -= n.parts[0].size() + len(",")
 			n.parts = n.parts[1:]
 		}
 	}
 }
 
-// cutLongest shortens the longest text of the node by at least over bytes of JSON, or empties it. It returns false when
-// there is nothing left to shorten.
-func (n *node) cutLongest(over int) bool {
+// cutLongest shortens the longest text of the node by at least over bytes of JSON, or empties it. It returns how many
+// bytes of JSON there are less, and false when there is nothing left to shorten.
+func (n *node) cutLongest(over int) (freed int, cut bool) {
 	longest := n
 	for i := range n.parts {
 		if n.parts[i].cuttable() > longest.cuttable() {
@@ -271,20 +278,20 @@ func (n *node) cutLongest(over int) bool {
 		}
 	}
 	if longest.cuttable() == 0 {
-		return false
+		return 0, false
 	}
-	if longest.structured.Type() != attribute.EMPTY {
+	before := longest.size()
+	switch {
+	case longest.structured.Type() != attribute.EMPTY:
 		// As a text it is no value any more, and its quotes count.
 		longest.structured = attribute.Value{}
-		return true
-	}
-	if longest.instead != nil {
+	case longest.instead != nil:
 		*longest = longest.instead(*longest)
 		longest.instead = nil
-		return true
+	default:
+		longest.text = prefix(longest.text, escaped(longest.text)-over)
 	}
-	longest.text = prefix(longest.text, escaped(longest.text)-over)
-	return true
+	return before - longest.size(), true
 }
 
 func (n *node) cuttable() int {
@@ -341,4 +348,17 @@ func (n node) object(limit int) (v attribute.Value, whole bool) {
 		return attribute.Value{}, false
 	}
 	return short.value(), false
+}
+
+// withoutUser returns a URL without its user and password, "" for one that cannot be read.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	if u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
 }

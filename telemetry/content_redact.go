@@ -39,8 +39,11 @@ func (c capture) member(key attribute.Key, name, text string) string {
 	if c.redact == nil || name == "" || text == "" || clean != valid(text) {
 		return clean
 	}
-	if probe := name + ": " + text; c.redact(string(key), probe) != probe {
-		return redacted
+	// Bare, as a number is written, and quoted, as a text is: a redactor takes the one to end at a space.
+	for _, probe := range []string{name + ": " + text, strconv.Quote(name) + ": " + strconv.Quote(text)} {
+		if c.redact(string(key), probe) != probe {
+			return redacted
+		}
 	}
 	return clean
 }
@@ -106,10 +109,22 @@ func parsed(text string) (any, bool) {
 	return v, dec.InputOffset() >= int64(len(strings.TrimRight(text, " \t\r\n")))
 }
 
+// depth is how deep a JSON text nests.
 func depth(text string) int {
-	level, deepest := 0, 0
-	for i := range len(text) {
+	level, deepest, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		if quoted {
+			switch text[i] {
+			case '\\':
+				i++
+			case '"':
+				quoted = false
+			}
+			continue
+		}
 		switch text[i] {
+		case '"':
+			quoted = true
 		case '{', '[':
 			level++
 			deepest = max(deepest, level)

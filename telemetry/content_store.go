@@ -58,8 +58,8 @@ type contentQueue struct {
 	idle    chan struct{} // closed while that is nothing
 	waiting chan stored
 
-	lost atomic.Int64
-	once sync.Once
+	lost     atomic.Int64
+	reported atomic.Bool
 
 	ctx  context.Context // of the store; ends when Shutdown may wait no longer
 	stop context.CancelFunc
@@ -113,11 +113,11 @@ var errStoreClosed = errors.New("telemetry was shut down")
 
 func (q *contentQueue) lose(err error) {
 	q.lost.Add(1)
-	q.once.Do(func() {
+	if q.reported.CompareAndSwap(false, true) {
 		logger(q.logger).LogAttrs(context.Background(), slog.LevelWarn,
 			"telemetry: content is lost that was to be stored; what is lost from here on is counted and not logged",
 			slog.String("store", fmt.Sprintf("%T", q.store)), slog.String("error", storeError(err)))
-	})
+	}
 }
 
 // storeError says what went wrong without what a store may say of its address or its credentials.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,10 +22,10 @@ type delivery struct {
 	limit   int64
 	local   bool // the report must not come back to be delivered
 
-	waiting atomic.Int64 // in the queue and in the batch under way
-	dropped atomic.Int64
-	once    sync.Once
-	failing atomic.Pointer[string] // why the last try failed, nil when it did not
+	waiting  atomic.Int64 // in the queue and in the batch under way
+	dropped  atomic.Int64
+	reported atomic.Bool
+	failing  atomic.Pointer[string] // why the last try failed, nil when it did not
 
 	base    context.Context // of exports; ends when Shutdown may wait no longer
 	abort   context.CancelFunc
@@ -61,7 +63,8 @@ func (d *delivery) lost(n int, err error) {
 
 // report tells once that something is lost.
 func (d *delivery) report(n int, err error) {
-	d.once.Do(func() {
+	// No lock is held while it is logged: whoever else loses something meanwhile goes on.
+	if d.reported.CompareAndSwap(false, true) {
 		reason := exportError(err)
 		if cause := d.failing.Load(); err == errQueueFull && cause != nil {
 			reason += ", as nothing gets through: " + *cause
@@ -73,7 +76,7 @@ func (d *delivery) report(n int, err error) {
 		logger(d.logger).LogAttrs(ctx, slog.LevelWarn,
 			"telemetry: "+d.noun+" are lost; what is lost from here on is counted and not logged",
 			slog.String("exporter", d.name), slog.Int("lost", n), slog.String("error", reason))
-	})
+	}
 }
 
 // send exports a batch of n that were admitted, and again while that may help. What does not get through is lost.
@@ -82,10 +85,30 @@ func (d *delivery) send(ctx context.Context, n int, export func(context.Context)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.base, cancel)()
-	if err := d.try(ctx, export, again); err != nil {
+	err := d.try(ctx, export, again)
+	if k, ok := refused(err); ok {
+		n = min(k, n)
+	}
+	if err != nil && n > 0 {
 		d.lost(n, err)
 	}
 }
+
+// refused returns how many of a batch a collector refused that took the others: 0 where it only had something to say. The
+// exporters' error for that has no type that can be told.
+func refused(err error) (n int, ok bool) {
+	if err == nil {
+		return 0, false
+	}
+	found := partialSuccess.FindStringSubmatch(err.Error())
+	if found == nil {
+		return 0, false
+	}
+	n, conv := strconv.Atoi(found[1])
+	return n, conv == nil
+}
+
+var partialSuccess = regexp.MustCompile(`(?s)OTLP partial success: .*\((\d+) [a-z ]+ rejected\)`)
 
 func (d *delivery) try(ctx context.Context, export func(context.Context) error, again func(error) bool) error {
 	for n := 0; ; n++ {

@@ -76,6 +76,9 @@ func exportError(err error) string {
 	if errors.Is(err, errWebPage) {
 		return errWebPage.Error()
 	}
+	if _, ok := refused(err); ok {
+		return "the collector took the batch and refused some of it"
+	}
 	if we, ok := errors.AsType[*webhookError](err); ok {
 		return we.Error()
 	}
@@ -158,7 +161,7 @@ func retryable(err error) bool {
 	}
 	text := err.Error()
 	switch between(text, "rpc error: code = ", " ") {
-	case "Unavailable", "Aborted", "ResourceExhausted", "DeadlineExceeded":
+	case "Unavailable", "Aborted", "DeadlineExceeded": // ResourceExhausted is that of a batch, unless it says when to come again
 		return true
 	}
 	return strings.Contains(text, "retry-able request failure")

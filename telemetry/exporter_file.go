@@ -22,11 +22,25 @@ func WithTracesFile(path string) Option { return func(o *options) { o.tracesFile
 
 // newFileExporter opens the file that spans are appended to.
 func newFileExporter(ctx context.Context, path string) (sdktrace.SpanExporter, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if errors.Is(err, os.ErrPermission) { // a file may be for writing only
+		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return otlptrace.New(ctx, &fileClient{f: f})
+	return otlptrace.New(ctx, &fileClient{f: f, broken: endsWithin(f)})
+}
+
+// endsWithin reports whether a file ends within a line, as one does whose writer was killed.
+func endsWithin(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	var last [1]byte
+	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 // A fileClient is what the SDK's OTLP exporter sends by, here into a file.
@@ -34,6 +48,8 @@ type fileClient struct {
 	mu  sync.Mutex
 	f   *os.File // nil when it has been closed
 	buf []byte
+
+	broken bool // the file ends within a line: the next batch is not to go on with it
 }
 
 // Start implements [otlptrace.Client].
@@ -58,12 +74,17 @@ func (c *fileClient) UploadTraces(_ context.Context, spans []*tracepb.ResourceSp
 	if c.f == nil {
 		return os.ErrClosed
 	}
-	line, err := otlpfile.AppendSpans(c.buf[:0], spans...)
+	start := c.buf[:0]
+	if c.broken {
+		start = append(start, '\n')
+	}
+	line, err := otlpfile.AppendSpans(start, spans...)
 	if err != nil {
 		return err
 	}
 	c.buf = line[:0]
 	_, err = c.f.Write(line)
+	c.broken = err != nil
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"strings"
@@ -174,18 +175,27 @@ type unpriced struct {
 	seen map[string]bool
 }
 
-func (u *unpriced) warn(ctx context.Context, provider, model string) {
-	if model == "" || isLocal(provider) {
-		return
-	}
+// first reports whether a model is to be warned about.
+func (u *unpriced) first(model string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.seen[model] || len(u.seen) >= maxWords {
-		return
+		return false
 	}
 	if u.seen == nil {
 		u.seen = map[string]bool{}
 	}
 	u.seen[model] = true
-	u.w.warn(ctx, fmt.Sprintf("no price is known of the model %q, so its cost is not counted: MELLEA_PRICING_FILE can give one", valid(model)))
+	return true
+}
+
+func (u *unpriced) warn(ctx context.Context, provider, model string) {
+	if model == "" || isLocal(provider) {
+		return
+	}
+	if !u.first(model) {
+		return
+	}
+	// No lock is held while it is logged: other calls go on. The warner is not asked, which is for one goroutine.
+	logger(u.w.logger).LogAttrs(ctx, slog.LevelWarn, "telemetry: "+fmt.Sprintf("no price is known of the model %q, so its cost is not counted: MELLEA_PRICING_FILE can give one", valid(model)))
 }

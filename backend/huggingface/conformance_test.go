@@ -43,6 +43,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	s := suite("huggingface", huggingface.Compatible)
 	s.Dialect = backendtest.ChatCompletions{Known: []string{"user", "response_format"}}
+	s.Usage = content.Usage{InputTokens: 31, OutputTokens: 12, CacheReadTokens: 8, ReasoningTokens: 4} // as the router's providers say it
 	s.Options[backend.NeutralTopK] = "top_k"
 	s.Options[backend.NeutralPresencePenalty] = "presence_penalty"
 	s.Options[backend.NeutralThinking] = "reasoning_effort"

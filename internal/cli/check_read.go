@@ -25,12 +25,15 @@ const maxIntake = 256 << 20
 // errIntakeFull says that there is more than a check takes.
 var errIntakeFull = fmt.Errorf("more than %d MiB of telemetry: check it in parts", maxIntake>>20)
 
+var errIntakeEnded = errors.New("the check has ended")
+
 // An intake keeps telemetry until it is checked. It may be filled by several goroutines.
 type intake struct {
 	mu    sync.Mutex
 	data  check.Data
 	size  int
 	full  bool
+	ended bool          // what comes now is too late
 	wake  chan struct{} // gets a value when something has arrived and nobody has been told yet; may be nil
 	limit int           // in place of maxIntake, for tests
 }
@@ -43,7 +46,10 @@ func (in *intake) take(m proto.Message, keep func(*check.Data)) error {
 	if in.limit > 0 {
 		limit = in.limit
 	}
-	n := proto.Size(m)
+	if in.ended {
+		return errIntakeEnded
+	}
+	n := proto.Size(m) + elementBytes*elements(m)
 	if in.size+n > limit {
 		in.full = true
 		return errIntakeFull
@@ -143,7 +149,7 @@ func (a *app) readAll(ctx context.Context, in *intake, files []string) error {
 const mostComplaints = 10
 
 func (a *app) readFile(ctx context.Context, in *intake, name string) (broken int, err error) {
-	from := a.Stdin
+	from := untilDone(ctx, a.Stdin)
 	if name == "-" {
 		name = "standard input"
 	} else {
@@ -152,7 +158,7 @@ func (a *app) readFile(ctx context.Context, in *intake, name string) (broken int
 			return 0, err
 		}
 		defer f.Close() // it was only read
-		from = f
+		from = untilDone(ctx, f)
 	}
 	for r, err := range otlpfile.Read(from) {
 		if ctx.Err() != nil {
@@ -175,4 +181,35 @@ func (a *app) readFile(ctx context.Context, in *intake, name string) (broken int
 		a.warn("%s: %d more parts cannot be read", oneLine(name), broken-mostComplaints)
 	}
 	return broken, nil
+}
+
+// elementBytes is what a span, a data point or a record takes in memory beside what it holds: an empty one is two bytes of
+// protobuf.
+const elementBytes = 256
+
+// elements counts what a message holds many of.
+func elements(m proto.Message) (n int) {
+	switch m := m.(type) {
+	case *coltrace.ExportTraceServiceRequest:
+		for _, r := range m.GetResourceSpans() {
+			for _, s := range r.GetScopeSpans() {
+				n += 1 + len(s.GetSpans())
+			}
+		}
+	case *colmetrics.ExportMetricsServiceRequest:
+		for _, r := range m.GetResourceMetrics() {
+			for _, s := range r.GetScopeMetrics() {
+				for _, metric := range s.GetMetrics() {
+					n += 1 + len(metric.GetSum().GetDataPoints()) + len(metric.GetGauge().GetDataPoints()) + len(metric.GetHistogram().GetDataPoints())
+				}
+			}
+		}
+	case *collogs.ExportLogsServiceRequest:
+		for _, r := range m.GetResourceLogs() {
+			for _, s := range r.GetScopeLogs() {
+				n += 1 + len(s.GetLogRecords())
+			}
+		}
+	}
+	return n
 }

@@ -20,7 +20,10 @@ type verdict struct {
 
 // reportFindings checks what has arrived, prints what is to be shown and returns how many violations there are.
 func (a *app) reportFindings(in *intake, f checkFlags) (violations int, err error) {
+	in.mu.Lock()
+	in.ended = true // a request that is still being read is not part of the report
 	data := in.data
+	in.mu.Unlock()
 	data.Least = f.least
 	v := verdict{checked: in.count(), least: f.least, byLevel: map[check.Level]int{}}
 	var kept check.Findings

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ beneath that of --prices or MELLEA_PRICING_FILE. A model that is not in it is na
   mellea cost --by day --format json traces.jsonl
   zcat traces.jsonl.gz | mellea cost --by session -`,
 		Args: someTraces,
-		RunE: func(_ *cobra.Command, args []string) error { return a.cost(f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.cost(cmd.Context(), f, args) },
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
@@ -79,7 +80,7 @@ func (e *brokenTrace) Error() string {
 	return fmt.Sprintf("%d parts of the trace could not be read and are not part of the sum", e.parts)
 }
 
-func (a *app) cost(f costFlags, files []string) error {
+func (a *app) cost(ctx context.Context, f costFlags, files []string) error {
 	if !slices.Contains(byNames(), f.by) {
 		return &usageError{text: fmt.Sprintf("--by %s: it is one of %s", f.by, strings.Join(byNames(), ", "))}
 	}
@@ -93,7 +94,7 @@ func (a *app) cost(f costFlags, files []string) error {
 	ledger := tracecost.New(tracecost.By(f.by), prices)
 	broken := 0
 	for _, file := range files {
-		n, err := a.addTrace(ledger, file)
+		n, err := a.addTrace(ctx, ledger, file)
 		if err != nil {
 			return err
 		}
@@ -137,18 +138,21 @@ func (a *app) prices(file string) (*telemetry.Pricing, error) {
 const maxBroken = 10
 
 // addTrace adds the calls in a file and returns how many parts of it could not be read.
-func (a *app) addTrace(ledger *tracecost.Ledger, file string) (broken int, err error) {
-	in, name := a.Stdin, "standard input"
+func (a *app) addTrace(ctx context.Context, ledger *tracecost.Ledger, file string) (broken int, err error) {
+	in, name := untilDone(ctx, a.Stdin), "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
 			return 0, err
 		}
 		defer func() { _ = f.Close() }() // it was only read
-		in, name = f, file
+		in, name = untilDone(ctx, f), file
 	}
 	empty := true
 	for rec, err := range otlpfile.Read(in) {
+		if ctx.Err() != nil {
+			return broken, context.Cause(ctx)
+		}
 		empty = false
 		part, isPart := errors.AsType[*otlpfile.Error](err)
 		switch {

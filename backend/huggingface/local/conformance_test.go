@@ -13,7 +13,10 @@ import (
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/backendtest"
 	"github.com/mellea-go/mellea/content"
+	"github.com/mellea-go/mellea/internal/semconvtest"
+	"github.com/mellea-go/mellea/melleatest"
 	"github.com/mellea-go/mellea/schema"
+	"github.com/mellea-go/mellea/telemetry/semconv/check"
 )
 
 func TestConformance(t *testing.T) {
@@ -32,7 +35,7 @@ func TestConformance(t *testing.T) {
 			}
 			touch(t, b.cache.dir, filepath.Join("models--maker--called-model", "snapshots", "c1", "x.gguf"))
 			t.Cleanup(func() { _ = b.Close() })
-			return b
+			return semconvtest.Traced(t, b, melleatest.Allow(check.RecommendedAttributeNotPresent, "gen_ai.response.id", "a model in process gives its replies no id"))
 		},
 		Dialect:   scripted{},
 		Provider:  "huggingface",
