@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,12 @@ func work(t *testing.T, server *components.Ollama, scripted string, tel *telemet
 	}
 }
 
+var metricName = regexp.MustCompile(`\b(gen_ai|mellea)_[a-z_]+_(total|count|sum|bucket|operations)\b`)
+
+// failuresOnly are counters that begin with the first failure, which this program has none of; their names are those that
+// the exporters make of mellea.hook.async_dropped and mellea.hook.plugin_failures.
+var failuresOnly = map[string]bool{"mellea_hook_async_dropped_total": true, "mellea_hook_plugin_failures_total": true}
+
 // query runs the queries of all panels.
 func query(t *testing.T, p *components.Prometheus, d dashboard) {
 	t.Helper()
@@ -177,6 +184,12 @@ func query(t *testing.T, p *components.Prometheus, d dashboard) {
 				queries++
 				if got := series(t, p, variables.Replace(target.Expr)); len(got) == 0 || slices.Contains(got, "NaN") {
 					t.Errorf("%s: %s gives %v", one.Title, target.Expr, got)
+				}
+				// A query that stands in for nothing must ask for something that there is.
+				for _, name := range metricName.FindAllString(target.Expr, -1) {
+					if !failuresOnly[name] && len(series(t, p, "count("+name+")")) == 0 {
+						t.Errorf("%s: there is no metric %s", one.Title, name)
+					}
 				}
 			}
 		}

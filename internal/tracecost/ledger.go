@@ -78,7 +78,14 @@ func (l *Ledger) Add(r *tracepb.ResourceSpans) {
 	}
 }
 
+// The length of ids, in bytes. Longer ones are none, and are not worth remembering.
+const traceIDSize, spanIDSize = 16, 8
+
 func (l *Ledger) span(scope string, s *tracepb.Span) {
+	if len(s.GetTraceId()) > traceIDSize || len(s.GetSpanId()) > spanIDSize || len(s.GetParentSpanId()) > spanIDSize {
+		s = &tracepb.Span{Name: s.GetName(), StartTimeUnixNano: s.GetStartTimeUnixNano(), EndTimeUnixNano: s.GetEndTimeUnixNano(),
+			Attributes: s.GetAttributes(), Status: s.GetStatus()}
+	}
 	c := callOf(scope, s)
 	if l.tree != nil {
 		l.tree.add(s, c.session)

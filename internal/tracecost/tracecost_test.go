@@ -297,3 +297,25 @@ func FuzzLedger(f *testing.F) {
 		}
 	})
 }
+
+// Calls whose ids are none count all the same, and nothing of the ids is kept.
+func TestIDsThatAreNone(t *testing.T) {
+	t.Parallel()
+	long := bytes.Repeat([]byte{7}, 1<<20)
+	l := New(ByTrace, nil)
+	for range 3 {
+		l.Add(&tracepb.ResourceSpans{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{TraceId: long, SpanId: long, Name: "chat m",
+			Attributes: []*commonpb.KeyValue{
+				{Key: "gen_ai.operation.name", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: "chat"}}},
+				{Key: "gen_ai.usage.input_tokens", Value: &commonpb.AnyValue{Value: &commonpb.AnyValue_IntValue{IntValue: 5}}},
+			}}}}}})
+	}
+	for _, row := range l.Rows() {
+		if len(row.Key) > 64 || row.Calls != 3 || row.Usage.InputTokens != 15 {
+			t.Errorf("row %.80q: %d calls, %d tokens, want 3 and 15", row.Key, row.Calls, row.Usage.InputTokens)
+		}
+	}
+	if len(l.Rows()) != 1 {
+		t.Errorf("%d rows, want 1", len(l.Rows()))
+	}
+}

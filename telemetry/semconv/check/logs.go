@@ -1,7 +1,6 @@
 package check
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,8 +20,8 @@ type record struct {
 }
 
 func (r *record) finding(id ID, level Level, format string, args ...any) Finding {
-	return Finding{ID: id, Level: level, Signal: Log, Name: r.name, Scope: r.in.name, TraceID: hex.EncodeToString(r.GetTraceId()),
-		SpanID: hex.EncodeToString(r.GetSpanId()), Message: fmt.Sprintf(format, args...)}
+	return Finding{ID: id, Level: level, Signal: Log, Name: r.name, Scope: r.in.name, TraceID: shownID(r.GetTraceId()),
+		SpanID: shownID(r.GetSpanId()), Message: fmt.Sprintf(format, args...)}
 }
 
 func (c *checker) checkLogs(d Logs) {

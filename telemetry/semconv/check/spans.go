@@ -57,8 +57,8 @@ func (c *checker) parent(s *span) *span {
 
 // finding makes a finding about the span.
 func (s *span) finding(id ID, level Level, format string, args ...any) Finding {
-	return Finding{ID: id, Level: level, Signal: Span, Name: s.GetName(), Scope: s.in.name, TraceID: hex.EncodeToString(s.GetTraceId()),
-		SpanID: hex.EncodeToString(s.GetSpanId()), Message: fmt.Sprintf(format, args...)}
+	return Finding{ID: id, Level: level, Signal: Span, Name: s.GetName(), Scope: s.in.name, TraceID: shownID(s.GetTraceId()),
+		SpanID: shownID(s.GetSpanId()), Message: fmt.Sprintf(format, args...)}
 }
 
 // place returns where the attributes of the span stand.
@@ -120,3 +120,6 @@ func isID(id []byte, size int) bool {
 	}
 	return false
 }
+
+// shownID is an id in hex digits, as a finding has it: of one that is too long to be one, the beginning.
+func shownID(id []byte) string { return hex.EncodeToString(id[:min(len(id), 16)]) }
