@@ -1,12 +1,15 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,6 +205,23 @@ func TestLogExporterDoesNotLogToItself(t *testing.T) {
 	}
 	if got := strings.Count(out.String(), "log records are lost"); got != 1 || strings.Contains(out.String(), "planted") || !strings.Contains(out.String(), `error="dial tcp: connection refused"`) {
 		t.Errorf("the console got %q", out)
+	}
+}
+
+// Where the console is off the file has the report, and a program that logs by the handler does not wait for itself.
+func TestReportsWithoutAConsole(t *testing.T) {
+	t.Parallel()
+	broken := &keptLogs{fail: errors.New("planted")}
+	path := filepath.Join(t.TempDir(), "app.log")
+	loop := newLate()
+	tel := must[*telemetry.Telemetry](t)(telemetry.Setup(t.Context(), environ("MELLEA_LOGS_CONSOLE=false", "MELLEA_LOGS_FILE="+path),
+		telemetry.WithLogger(slog.New(loop)), telemetry.WithLogExporter(broken)))
+	loop.is(tel.LogHandler())
+	slog.New(tel.LogHandler()).Info("line")
+	_ = tel.Shutdown(t.Context())
+	text := must[[]byte](t)(os.ReadFile(path))
+	if got := bytes.Count(text, []byte("log records are lost")); got != 1 || bytes.Contains(text, []byte("planted")) {
+		t.Errorf("the file has %q", text)
 	}
 }
 

@@ -26,9 +26,9 @@ type logHandler struct {
 type logSink struct {
 	slog.Handler
 
-	console bool   // shows what exporters of logs report about themselves
-	traced  bool   // its records have a trace id and a span id of their own
-	tell    func() // reports what went wrong, which no lock must be held for; may be nil
+	near   bool   // takes what exporters of logs report about themselves: it delivers nothing
+	traced bool   // its records have a trace id and a span id of their own
+	tell   func() // reports what went wrong, which no lock must be held for; may be nil
 }
 
 // scopedAttrs are attributes, or the opening of a group when it has a name.
@@ -105,7 +105,7 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 	local := staysLocal(ctx)
 	var errs []error
 	for _, s := range h.sinks {
-		if local && !s.console || !s.Enabled(ctx, r.Level) {
+		if local && !s.near || !s.Enabled(ctx, r.Level) {
 			continue
 		}
 		of := r.Clone()
@@ -208,8 +208,8 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 
 type localKey struct{}
 
-// locally marks a context of what an exporter of logs reports about itself: the handler shows it on the console and gives
-// it to no other sink, so that what cannot be delivered makes no more to deliver.
+// locally marks a context of what an exporter of logs reports about itself: the handler gives it to the console and the
+// file and to no other sink, so that what cannot be delivered makes no more to deliver.
 func locally(ctx context.Context) context.Context { return context.WithValue(ctx, localKey{}, true) }
 
 func staysLocal(ctx context.Context) bool { return ctx.Value(localKey{}) != nil }

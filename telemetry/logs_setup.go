@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/otel"
@@ -59,7 +60,7 @@ func (t *Telemetry) startLogs(ctx context.Context, c config, o options, w *warne
 		return nil
 	}
 	if l.console != nil {
-		p.sinks = append(p.sinks, logSink{Handler: lineSink(l.console, l.json), console: true})
+		p.sinks = append(p.sinks, logSink{Handler: lineSink(l.console, l.json), near: true})
 	}
 	if err := p.startFile(ctx, l, o, w); err != nil {
 		return err
@@ -98,13 +99,12 @@ func (p *logsPillar) startFile(ctx context.Context, c logsConfig, o options, w *
 		return fmt.Errorf("telemetry: WithLogFile: %w", err)
 	}
 	p.file = f
-	var once sync.Once
-	p.sinks = append(p.sinks, logSink{Handler: lineSink(f, c.json), tell: func() {
-		if failed := f.failing.Swap(nil); failed != nil {
-			once.Do(func() {
-				logger(o.logger).LogAttrs(locally(context.WithoutCancel(ctx)), slog.LevelWarn, "telemetry: the log file cannot be written; further failures are not logged",
-					slog.String("error", fileProblem(*failed)))
-			})
+	var told atomic.Bool
+	p.sinks = append(p.sinks, logSink{Handler: lineSink(f, c.json), near: true, tell: func() {
+		// The report may come here again, and fail again.
+		if failed := f.failing.Swap(nil); failed != nil && told.CompareAndSwap(false, true) {
+			logger(o.logger).LogAttrs(locally(context.WithoutCancel(ctx)), slog.LevelWarn, "telemetry: the log file cannot be written; further failures are not logged",
+				slog.String("error", fileProblem(*failed)))
 		}
 	}})
 	return nil
@@ -179,7 +179,7 @@ func fileProblem(err error) string {
 func (t *Telemetry) LogHandler() slog.Handler {
 	if t == nil {
 		t = &Telemetry{logs: logsPillar{journal: &journal{}, levels: &levels{base: slog.LevelInfo},
-			sinks: []logSink{{Handler: lineSink(os.Stderr, false), console: true}}}}
+			sinks: []logSink{{Handler: lineSink(os.Stderr, false), near: true}}}}
 	}
 	p := &t.logs
 	return &logHandler{levels: p.levels, journal: p.journal, sinks: p.sinks}
