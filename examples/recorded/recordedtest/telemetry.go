@@ -21,12 +21,41 @@ import (
 func Telemetry(t *testing.T, recording []byte, p recorded.Program) {
 	t.Helper()
 	server := otlptest.Start(t)
-	tel, err := telemetry.Setup(t.Context(), telemetry.WithEnviron([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP,
-		"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
-		"MELLEA_LOGS_OTLP=true", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_AND_EVENT"}))
+	tel, err := telemetry.Setup(t.Context(), telemetry.WithEnviron(everything(server)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, recording, p, tel)
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conforms(t, server)
+	compare(t, server)
+}
+
+// OwnTelemetry is [Telemetry] for an example that sets its telemetry up itself: it finds the receiver in the environment.
+// The test must not be parallel.
+func OwnTelemetry(t *testing.T, recording []byte, p recorded.Program) {
+	t.Helper()
+	server := otlptest.Start(t)
+	for _, pair := range everything(server) {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+	run(t, recording, p, nil)
+	conforms(t, server)
+	compare(t, server)
+}
+
+// everything is the environment that switches everything on.
+func everything(server *otlptest.Server) []string {
+	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + server.HTTP,
+		"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true",
+		"MELLEA_LOGS_OTLP=true", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_AND_EVENT"}
+}
+
+func run(t *testing.T, recording []byte, p recorded.Program, tel *telemetry.Telemetry) {
+	t.Helper()
 	b, err := replay.New(bytes.NewReader(recording))
 	if err != nil {
 		t.Fatal(err)
@@ -34,11 +63,6 @@ func Telemetry(t *testing.T, recording []byte, p recorded.Program) {
 	if err := p(t.Context(), io.Discard, b, tel); err != nil {
 		t.Fatal(err)
 	}
-	if err := tel.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	conforms(t, server)
-	compare(t, server)
 }
 
 // unknowable are the recommended attributes that an example cannot have, each with the reason.
