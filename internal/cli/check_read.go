@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
@@ -129,58 +128,20 @@ func (in *intake) count() (c checked) {
 	return c
 }
 
-// readAll reads files. Each broken part is told to the user, up to a few, and the error says that there were any.
+// readAll reads files. The error says that there were broken parts.
 func (a *app) readAll(ctx context.Context, in *intake, files []string) error {
 	broken := 0
 	for _, name := range files {
-		n, err := a.readFile(ctx, in, name)
+		n, err := a.readTelemetry(ctx, name, in.record)
 		broken += n
 		if err != nil {
 			return err
 		}
 	}
 	if broken > 0 {
-		return fmt.Errorf("%d parts of the input cannot be read: the rest has been checked", broken)
+		return fmt.Errorf("%s of the input cannot be read: the rest has been checked", number(broken, "part"))
 	}
 	return nil
-}
-
-// mostComplaints bounds the lines about what is broken in one file.
-const mostComplaints = 10
-
-func (a *app) readFile(ctx context.Context, in *intake, name string) (broken int, err error) {
-	from := untilDone(ctx, a.Stdin)
-	if name == "-" {
-		name = "standard input"
-	} else {
-		f, err := os.Open(name)
-		if err != nil {
-			return 0, err
-		}
-		defer f.Close() // it was only read
-		from = untilDone(ctx, f)
-	}
-	for r, err := range otlpfile.Read(from) {
-		if ctx.Err() != nil {
-			return broken, context.Cause(ctx)
-		}
-		if bad, ok := errors.AsType[*otlpfile.Error](err); ok {
-			if broken++; broken <= mostComplaints {
-				a.warn("%s, %s", oneLine(name), bad)
-			}
-			continue
-		}
-		if err != nil {
-			return broken, fmt.Errorf("%s: %w", name, err)
-		}
-		if err := in.record(r); err != nil {
-			return broken, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	if broken > mostComplaints {
-		a.warn("%s: %d more parts cannot be read", oneLine(name), broken-mostComplaints)
-	}
-	return broken, nil
 }
 
 // elementBytes is what a span, a data point or a record takes in memory beside what it holds: an empty one is two bytes of

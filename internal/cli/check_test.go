@@ -53,7 +53,7 @@ func TestCheckFiles(t *testing.T) {
 		"all ignored":      {args: []string{"--ignore", "deprecated", checked + "legacy/dotnet-metrics.json"}, code: 0, stdout: []string{"0 violations"}},
 		"nothing":          {args: []string{"-"}, code: 3, stderr: "nothing to check"},
 		"no such file":     {args: []string{checked + "none.json"}, code: 3, stderr: "no such file"},
-		"broken at a line": {args: []string{"-"}, stdin: "{\"resourceSpans\":[]}\n{\"resourceSp", code: 3, stderr: "mellea: warning: standard input, line 2: not JSON: it ends too early\n"},
+		"broken at a line": {args: []string{"-"}, stdin: "{\"resourceSpans\":[]}\n{\"resourceSp", code: 3, stderr: "mellea: warning: standard input: line 2: not JSON: it ends too early\n"},
 		"partly broken": {args: []string{"-"}, stdin: textOf(t, checked+"right/python.jsonl") + "{]\n", code: 3,
 			stdout: []string{"0 violations"}, stderr: "line 4: "},
 		"no OTLP":           {args: []string{"-"}, stdin: `{"hello":"world"}`, code: 3, stderr: "line 1: "},

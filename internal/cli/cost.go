@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,45 +132,20 @@ func (a *app) prices(file string) (*telemetry.Pricing, error) {
 	return own.Over(telemetry.DefaultPricing()), nil
 }
 
-// maxBroken is how many broken parts of a file are named.
-const maxBroken = 10
-
 // addTrace adds the calls in a file and returns how many parts of it could not be read.
 func (a *app) addTrace(ctx context.Context, ledger *tracecost.Ledger, file string) (broken int, err error) {
-	in, name := untilDone(ctx, a.Stdin), "standard input"
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return 0, err
+	records := 0
+	broken, err = a.readTelemetry(ctx, file, func(r otlpfile.Record) error {
+		records++
+		if r.Spans != nil {
+			ledger.Add(r.Spans)
 		}
-		defer func() { _ = f.Close() }() // it was only read
-		in, name = untilDone(ctx, f), file
+		return nil
+	})
+	if err == nil && records+broken == 0 {
+		a.warn("%s is empty", inputName(file))
 	}
-	empty := true
-	for rec, err := range otlpfile.Read(in) {
-		if ctx.Err() != nil {
-			return broken, context.Cause(ctx)
-		}
-		empty = false
-		part, isPart := errors.AsType[*otlpfile.Error](err)
-		switch {
-		case isPart:
-			if broken++; broken <= maxBroken {
-				a.warn("%s: %v", name, part)
-			}
-		case err != nil:
-			return broken, fmt.Errorf("%s: %w", name, err)
-		case rec.Spans != nil:
-			ledger.Add(rec.Spans)
-		}
-	}
-	if broken > maxBroken {
-		a.warn("%s: %d more parts cannot be read", name, broken-maxBroken)
-	}
-	if empty {
-		a.warn("%s is empty", name)
-	}
-	return broken, nil
+	return broken, err
 }
 
 // jsonCost is what mellea cost --format json prints.
