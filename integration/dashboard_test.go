@@ -213,7 +213,24 @@ func query(t *testing.T, p *components.Prometheus, d dashboard) {
 // series returns the values a query gives.
 func series(t *testing.T, p *components.Prometheus, expr string) []string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	var result struct {
+		Result []struct {
+			Metric map[string]string
+			Value  [2]any
+		}
+	}
+	askPrometheus(t, p, "/api/v1/query", url.Values{"query": {expr}}, &result)
+	var all []string
+	for _, r := range result.Result {
+		all = append(all, fmt.Sprint(r.Value[1]))
+	}
+	return all
+}
+
+// askPrometheus has a query answered into data.
+func askPrometheus(t *testing.T, p *components.Prometheus, path string, query url.Values, data any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+path+"?"+query.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,23 +239,13 @@ func series(t *testing.T, p *components.Prometheus, expr string) []string {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer struct {
+	answer := struct {
 		Status, Error string
-		Data          struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
+		Data          any
+	}{Data: data}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Status != "success" {
-		t.Fatalf("%s: %v %s", expr, err, answer.Error)
+		t.Fatalf("%s of %v: %s, %v %s", path, query, resp.Status, err, answer.Error)
 	}
-	var all []string
-	for _, r := range answer.Data.Result {
-		all = append(all, fmt.Sprint(r.Value[1]))
-	}
-	return all
 }
 
 // freeAddress returns an address of this machine where nobody listens.

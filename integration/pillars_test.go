@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -142,26 +141,12 @@ type exemplar struct {
 func exemplarsOf(t *testing.T, p *components.Prometheus, selector string) []exemplar {
 	t.Helper()
 	query := url.Values{"query": {selector}, "start": {strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)}, "end": {strconv.FormatInt(time.Now().Add(time.Minute).Unix(), 10)}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+"/api/v1/query_exemplars?"+query.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
+	var found []struct {
+		Exemplars []struct{ Labels exemplar }
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Status string
-		Data   []struct {
-			Exemplars []struct{ Labels exemplar }
-		}
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Status != "success" {
-		t.Fatalf("%s: %v", resp.Status, err)
-	}
+	askPrometheus(t, p, "/api/v1/query_exemplars", query, &found)
 	var all []exemplar
-	for _, series := range answer.Data {
+	for _, series := range found {
 		for _, e := range series.Exemplars {
 			all = append(all, e.Labels)
 		}
