@@ -192,6 +192,29 @@ func TestQueueIsBounded(t *testing.T) {
 	checkWarnings(t, book, []string{"the queue is full"})
 }
 
+// shutsDownWithin checks that Shutdown takes exactly want, of the bubble's time, when its context has a deadline after
+// within, 0 for none, and something does not end. A second one says the same.
+func shutsDownWithin(t *testing.T, tel *telemetry.Telemetry, within, want time.Duration) {
+	t.Helper()
+	ctx := context.Background()
+	if within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, within)
+		defer cancel()
+	}
+	began := time.Now()
+	err := tel.Shutdown(ctx)
+	if got := time.Since(began); got != want {
+		t.Errorf("Shutdown took %v, want %v", got, want)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v, want the deadline", err)
+	}
+	if again := tel.Shutdown(context.Background()); !errors.Is(again, err) {
+		t.Errorf("Shutdown again: %v, want %v", again, err)
+	}
+}
+
 // Shutdown gives up after 5 s without a deadline, at the deadline with one, and leaves nothing running.
 func TestShutdownIsBounded(t *testing.T) {
 	t.Parallel()
@@ -211,23 +234,7 @@ func TestShutdownIsBounded(t *testing.T) {
 				tel := must[*telemetry.Telemetry](t)(telemetry.Setup(t.Context(), environ(), telemetry.WithLogger(book.logger()), telemetry.WithSpanExporter(stuck)))
 				_, end := tel.StartCommand(t.Context(), "run", "", nil)
 				end(0)
-				ctx := context.Background()
-				if test.within > 0 {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, test.within)
-					defer cancel()
-				}
-				began := time.Now()
-				err := tel.Shutdown(ctx)
-				if got := time.Since(began); got != test.want {
-					t.Errorf("Shutdown took %v, want %v", got, test.want)
-				}
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("Shutdown: %v, want the deadline", err)
-				}
-				if again := tel.Shutdown(context.Background()); !errors.Is(again, err) {
-					t.Errorf("Shutdown again: %v, want %v", again, err)
-				}
+				shutsDownWithin(t, tel, test.within, test.want)
 			})
 		})
 	}

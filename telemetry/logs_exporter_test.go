@@ -253,22 +253,7 @@ func TestLogShutdownIsBounded(t *testing.T) {
 				if got := time.Since(began); got != 0 || tel.DroppedLogs() != 6 {
 					t.Errorf("10 lines took %v and %d were dropped, want no time and 6", got, tel.DroppedLogs())
 				}
-				ctx := context.Background()
-				if test.within > 0 {
-					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, test.within)
-					defer cancel()
-				}
-				err := tel.Shutdown(ctx)
-				if got := time.Since(began); got != test.want {
-					t.Errorf("Shutdown took %v, want %v", got, test.want)
-				}
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("Shutdown: %v, want the deadline", err)
-				}
-				if again := tel.Shutdown(context.Background()); !errors.Is(again, err) {
-					t.Errorf("Shutdown again: %v, want %v", again, err)
-				}
+				shutsDownWithin(t, tel, test.within, test.want)
 				checkWarnings(t, book, []string{"the queue is full"})
 			})
 		})

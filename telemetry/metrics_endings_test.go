@@ -96,16 +96,7 @@ func TestDurationsOfTools(t *testing.T) {
 // Under the names up to version 1.41 a stream has what it had then, with units and buckets.
 func TestLegacyNames(t *testing.T) {
 	t.Parallel()
-	b := &scripted{answer: func(_ context.Context, _ int, _ backend.Request, w *backend.Writer) error {
-		for range 3 {
-			w.Text(time.Now(), []byte("x"))
-		}
-		return nil
-	}}
-	series, _ := measured(t, b, func(s *mellea.Session) {
-		out := must[*backend.Output](t)(s.StartInstruct(t.Context(), "hi"))
-		must[string](t)(out.Text(t.Context()))
-	}, []string{"MELLEA_METRICS_SEMCONV=legacy"})
+	series := streamed(t, 3, "MELLEA_METRICS_SEMCONV=legacy")
 	type row struct {
 		Unit    string
 		Count   uint64

@@ -187,11 +187,11 @@ func (b *tokens) Generate(ctx context.Context, req backend.Request) (*backend.Ou
 	}), nil
 }
 
-// A streamed reply has the time to its first chunk and one for each chunk after it.
-func TestChunkMetrics(t *testing.T) {
-	t.Parallel()
+// streamed returns the series of a reply that comes in n chunks.
+func streamed(t *testing.T, n int, environ ...string) []otlptest.Series {
+	t.Helper()
 	b := &scripted{answer: func(_ context.Context, _ int, _ backend.Request, w *backend.Writer) error {
-		for range 5 {
+		for range n {
 			w.Text(time.Now(), []byte("x"))
 		}
 		return nil
@@ -199,7 +199,14 @@ func TestChunkMetrics(t *testing.T) {
 	series, _ := measured(t, b, func(s *mellea.Session) {
 		out := must[*backend.Output](t)(s.StartInstruct(t.Context(), "hi"))
 		must[string](t)(out.Text(t.Context()))
-	}, nil)
+	}, environ)
+	return series
+}
+
+// A streamed reply has the time to its first chunk and one for each chunk after it.
+func TestChunkMetrics(t *testing.T) {
+	t.Parallel()
+	series := streamed(t, 5)
 	got := map[string]uint64{}
 	for _, s := range series {
 		if strings.Contains(s.Name, "_chunk") {
