@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -77,9 +78,9 @@ func (s said) record(t *testing.T) {
 		requests["thinking"] = ask(s.thinker, `"messages":[{"role":"user","content":"2+2?"}]`)
 		requests["stream-thinking"] = ask(s.thinker, `"messages":[{"role":"user","content":"2+2?"}]`+streamed)
 	}
-	for kind, body := range requests {
+	for _, kind := range slices.Sorted(maps.Keys(requests)) {
 		t.Run(kind, func(t *testing.T) {
-			got := s.ask(t, body)
+			got := s.ask(t, requests[kind])
 			path := filepath.Join(recordings, s.name+"-"+kind+".http")
 			if os.Getenv(backendtest.RecordVariable) == "1" {
 				if err := os.WriteFile(path, got, 0o644); err != nil {
@@ -104,6 +105,7 @@ func (s said) ask(t *testing.T, body string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Close = true // some servers break the connection behind an error, whatever they say
 	req.Header.Set("Content-Type", "application/json")
 	if s.key != "" {
 		req.Header.Set("Authorization", "Bearer "+s.key)
