@@ -51,6 +51,14 @@ func newSevering(t *testing.T, target string) *severing {
 	return s
 }
 
+// counter counts bytes before they go on, so that all are counted when the client has them.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
 func (s *severing) pass(client net.Conn, target string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", target)
@@ -64,8 +72,8 @@ func (s *severing) pass(client net.Conn, target string) {
 	if n := s.limit.Load(); n >= 0 {
 		from = io.LimitReader(server, n)
 	}
-	n, _ := io.Copy(client, from)
-	s.passed.Store(n)
+	s.passed.Store(0)
+	n, _ := io.Copy(io.MultiWriter(counter{&s.passed}, client), from)
 	if n%2 == 0 { // the kernel of a dead machine says nothing, that of a dead process resets
 		client.(*net.TCPConn).SetLinger(0)
 	}
