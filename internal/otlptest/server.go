@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // senders may compress
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -50,7 +51,7 @@ func Start(t testing.TB) *Server {
 		return l
 	}
 
-	rpc := grpc.NewServer()
+	rpc := grpc.NewServer(grpc.StatsHandler(encodings{}))
 	coltrace.RegisterTraceServiceServer(rpc, traces{s: s})
 	collogs.RegisterLogsServiceServer(rpc, logs{s: s})
 	colmetrics.RegisterMetricsServiceServer(rpc, metrics{s: s})
@@ -147,14 +148,41 @@ func (s *Server) addMetrics(m *colmetrics.ExportMetricsServiceRequest) {
 	s.metrics = append(s.metrics, m)
 }
 
+// encodings keeps how each gRPC message is compressed, which is no part of its metadata, in its context.
+type encodings struct{}
+
+type encodingKey struct{}
+
+func (encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, encodingKey{}, new(string))
+}
+
+func (encodings) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	if in, ok := s.(*stats.InHeader); ok {
+		*ctx.Value(encodingKey{}).(*string) = in.Compression
+	}
+}
+
+func (encodings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (encodings) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// sent returns the metadata of a gRPC request and, as grpc-encoding, how it was compressed.
+func sent(ctx context.Context) metadata.MD {
+	md, _ := metadata.FromIncomingContext(ctx)
+	md = md.Copy()
+	if encoding, ok := ctx.Value(encodingKey{}).(*string); ok && *encoding != "" {
+		md.Set("grpc-encoding", *encoding)
+	}
+	return md
+}
+
 type traces struct {
 	coltrace.UnimplementedTraceServiceServer
 	s *Server
 }
 
 func (r traces) Export(ctx context.Context, m *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	r.s.note(md, coltrace.TraceService_Export_FullMethodName, func() { r.s.addTraces(m) })
+	r.s.note(sent(ctx), coltrace.TraceService_Export_FullMethodName, func() { r.s.addTraces(m) })
 	return &coltrace.ExportTraceServiceResponse{}, nil
 }
 
@@ -164,8 +192,7 @@ type logs struct {
 }
 
 func (r logs) Export(ctx context.Context, m *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	r.s.note(md, collogs.LogsService_Export_FullMethodName, func() { r.s.addLogs(m) })
+	r.s.note(sent(ctx), collogs.LogsService_Export_FullMethodName, func() { r.s.addLogs(m) })
 	return &collogs.ExportLogsServiceResponse{}, nil
 }
 
@@ -175,8 +202,7 @@ type metrics struct {
 }
 
 func (r metrics) Export(ctx context.Context, m *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	r.s.note(md, colmetrics.MetricsService_Export_FullMethodName, func() { r.s.addMetrics(m) })
+	r.s.note(sent(ctx), colmetrics.MetricsService_Export_FullMethodName, func() { r.s.addMetrics(m) })
 	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }
 
@@ -218,7 +244,7 @@ func (s *Server) Raw() []byte {
 	return bytes.Clone(s.raw.Bytes())
 }
 
-// Headers returns the headers, or gRPC metadata, of each export that has arrived.
+// Headers returns the headers of each export that has arrived, or its gRPC metadata and grpc-encoding.
 func (s *Server) Headers() []map[string][]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
