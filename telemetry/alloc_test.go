@@ -9,13 +9,16 @@ import (
 
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/hook"
 	"github.com/mellea-go/mellea/hookpoint"
 	"github.com/mellea-go/mellea/telemetry"
+	"github.com/mellea-go/mellea/telemetry/semconv"
 )
 
 // discard is an exporter that keeps nothing.
@@ -102,29 +105,58 @@ func BenchmarkChatCall(b *testing.B) {
 // maxMetricsAllocations of metrics for one chat call: an object and a closure for each of two operations.
 const maxMetricsAllocations = 5
 
-// What recording takes, in a program whose hooks something else listens to already.
+// What recording takes, in a program whose hooks something else listens to already: outside of a trace, and in a span that
+// is sampled, which each measurement keeps as its exemplar.
 func TestMetricsAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	tel, err := telemetry.Setup(t.Context(), environ(), telemetry.WithMetricReader(sdkmetric.NewManualReader()))
-	if err != nil {
+	sampled := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled}))
+	for name, ctx := range map[string]context.Context{"outside of a trace": t.Context(), "in a sampled span": sampled} {
+		reader := sdkmetric.NewManualReader()
+		tel, err := telemetry.Setup(t.Context(), environ(), telemetry.WithMetricReader(reader))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nothing := func(context.Context, hookpoint.GenerationOutcome) {}
+		other := (*hook.Set)(nil).With(
+			hookpoint.Component.OnError(func(context.Context, hookpoint.ComponentOutcome) {}),
+			hookpoint.Generation.OnError(nothing))
+		set, reply := other.With(tel), chatReply()
+		chatCall(ctx, set, hookpoint.SessionRef{}, reply)
+		with := testing.AllocsPerRun(500, func() { chatCall(ctx, set, hookpoint.SessionRef{}, reply) })
+		without := testing.AllocsPerRun(500, func() { chatCall(ctx, other, hookpoint.SessionRef{}, reply) })
+		if got := with - without; got > maxMetricsAllocations {
+			t.Errorf("metrics of a chat call %s take %v allocations, want at most %v", name, got, maxMetricsAllocations)
+		} else {
+			t.Logf("metrics of a chat call %s take %v allocations", name, got)
+		}
+		if got, want := exemplars(t, reader), ctx == sampled; got > 0 != want {
+			t.Errorf("%s: %d exemplars, want some: %v", name, got, want)
+		}
+		_ = tel.Shutdown(context.Background())
+	}
+}
+
+// exemplars counts those of the durations of calls.
+func exemplars(t *testing.T, reader *sdkmetric.ManualReader) int {
+	t.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &rm); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = tel.Shutdown(context.Background()) }()
-	nothing := func(context.Context, hookpoint.GenerationOutcome) {}
-	other := (*hook.Set)(nil).With(
-		hookpoint.Component.OnError(func(context.Context, hookpoint.ComponentOutcome) {}),
-		hookpoint.Generation.OnError(nothing))
-	set, reply := other.With(tel), chatReply()
-	chatCall(t.Context(), set, hookpoint.SessionRef{}, reply)
-	with := testing.AllocsPerRun(500, func() { chatCall(t.Context(), set, hookpoint.SessionRef{}, reply) })
-	without := testing.AllocsPerRun(500, func() { chatCall(t.Context(), other, hookpoint.SessionRef{}, reply) })
-	if got := with - without; got > maxMetricsAllocations {
-		t.Errorf("metrics of a chat call take %v allocations, want at most %v", got, maxMetricsAllocations)
-	} else {
-		t.Logf("metrics of a chat call take %v allocations", got)
+	n := 0
+	for _, in := range rm.ScopeMetrics {
+		for _, m := range in.Metrics {
+			if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == semconv.MetricGenAIClientInferenceDuration {
+				for _, p := range h.DataPoints {
+					n += len(p.Exemplars)
+				}
+			}
+		}
 	}
+	return n
 }
 
 // Bounds of logs for one chat call: an object for each of two operations, and with events a closure and the record, which
