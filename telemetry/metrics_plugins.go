@@ -12,6 +12,7 @@ import (
 // metricsPlugins returns the bindings of all families.
 func metricsPlugins(m *meter) []hook.Binding {
 	var all []hook.Binding
+	all = append(all, sessionMetrics{m}.Bindings()...)
 	all = append(all, componentMetrics{m}.Bindings()...)
 	all = append(all, samplingMetrics{m}.Bindings()...)
 	all = append(all, validationMetrics{m}.Bindings()...)

@@ -7,6 +7,20 @@ import (
 	"github.com/mellea-go/mellea/hookpoint"
 )
 
+// sessionMetrics counts sessions that could not be started.
+type sessionMetrics struct{ m *meter }
+
+func (p sessionMetrics) Bindings() []hook.Binding {
+	return []hook.Binding{hookpoint.SessionStart.Bracket(p.starting, second(p.m, "session")...)}
+}
+
+func (p sessionMetrics) starting(ctx context.Context, _ hookpoint.SessionStarting) (context.Context, func(hookpoint.SessionStartOutcome)) {
+	x := p.m.open(ctx)
+	return x, x.started
+}
+
+func (x *measurement) started(out hookpoint.SessionStartOutcome) { x.close(out.Ending, out.Err, nil) }
+
 // componentMetrics counts what goes wrong with whole calls: a call is at fault only where nothing beneath it was.
 type componentMetrics struct{ m *meter }
 

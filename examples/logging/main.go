@@ -29,10 +29,8 @@ var recording []byte
 func main() { recorded.Main(recording, run) }
 
 func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
-	// Spans that are exported nowhere have ids, too. MELLEA_LOGS_FILE, MELLEA_LOGS_OTLP and others send the lines elsewhere.
-	provider := sdktrace.NewTracerProvider()
-	defer provider.Shutdown(context.WithoutCancel(ctx))
-	tel, err := telemetry.Setup(ctx, telemetry.WithLogsConsole(w), telemetry.WithTracerProvider(provider))
+	// MELLEA_LOGS_FILE, MELLEA_LOGS_OTLP and others send the lines elsewhere as well, MELLEA_TRACES_OTLP the spans.
+	tel, err := telemetry.Setup(ctx, telemetry.WithLogsConsole(w), telemetry.WithSpanExporter(nowhere{}))
 	if err != nil {
 		return err
 	}
@@ -51,6 +49,12 @@ func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telem
 	log.Info("done") // without the context of a step there is nothing to add
 	return nil
 }
+
+// nowhere exports spans nowhere: lines have the ids of spans, too, where nobody wants to see those.
+type nowhere struct{}
+
+func (nowhere) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { return nil }
+func (nowhere) Shutdown(context.Context) error                             { return nil }
 
 // query is what the model fills in.
 type query struct {

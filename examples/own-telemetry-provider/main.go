@@ -6,8 +6,10 @@ import (
 	"context"
 	_ "embed"
 	"io"
+	"os"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -25,10 +27,10 @@ var recording []byte
 func main() { recorded.Main(recording, run) }
 
 func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telemetry) error {
-	// What an application has already. Here it prints; in production it exports by OTLP.
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "shop"))),
-		sdktrace.WithSyncer(telemetry.NewTreePrinter(w)))
+	provider, err := newProvider(ctx, w)
+	if err != nil {
+		return err
+	}
 	defer provider.Shutdown(context.WithoutCancel(ctx)) // the provider is the application's: so is its end
 
 	tel, err := telemetry.Setup(ctx,
@@ -37,12 +39,28 @@ func run(ctx context.Context, w io.Writer, b backend.Backend, _ *telemetry.Telem
 	if err != nil {
 		return err
 	}
+	defer tel.Shutdown(context.WithoutCancel(ctx)) // it flushes the provider, which goes on
 	s, err := mellea.Start(ctx, b, mellea.WithHooks(tel))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	return handle(ctx, provider, s)
+}
+
+// newProvider makes what an application has already. It exports by OTLP where the environment names a collector, and
+// prints where it does not.
+func newProvider(ctx context.Context, w io.Writer) (*sdktrace.TracerProvider, error) {
+	var exporter sdktrace.SpanExporter = telemetry.NewTreePrinter(w)
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
+		var err error
+		if exporter, err = otlptracehttp.New(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return sdktrace.NewTracerProvider(
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "shop"))),
+		sdktrace.WithBatcher(exporter)), nil
 }
 
 // handle serves one request of the application, under a span of its own.

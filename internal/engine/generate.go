@@ -42,7 +42,7 @@ type generation struct {
 	finished atomic.Bool
 
 	// The rest belongs to the producer.
-	events   bool
+	events   bool // the reply is streamed, and somebody wants to know of its chunks
 	chunks   int
 	previous time.Time
 }
@@ -71,7 +71,7 @@ func (s Scope) open(ctx context.Context, a ask) (*generation, *backend.Output, e
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: hookpoint.GenerationEvent.Active(s.Set),
+	g := &generation{ctx: ctx, scope: s, op: op, after: a.after, events: op.Pre.Options.Stream() && hookpoint.GenerationEvent.Active(s.Set),
 		reviewed: hookpoint.Generation.Reviewed(s.Set)}
 	req := backend.Request{Messages: op.Pre.Messages, Options: op.Pre.Options, Format: op.Pre.Format, Tools: op.Pre.Tools}
 	req = req.WithLifecycle(g, g.reviewed || a.hold)

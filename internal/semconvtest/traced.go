@@ -1,5 +1,6 @@
 // Package semconvtest puts telemetry around a backend in a test, as the engine would, and fails the test where what it
-// says of a call is not what the OpenTelemetry conventions ask for. The conformance suites of the backends run with it.
+// says of a call is not what the OpenTelemetry conventions ask for. The conformance suites of the backends run with it. It
+// also holds the metrics of a whole program against its spans.
 package semconvtest
 
 import (
