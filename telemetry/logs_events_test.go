@@ -237,7 +237,7 @@ func TestBatchEvents(t *testing.T) {
 	flush(t, tel)
 	records, spans := server.Records(t, 1), server.Spans(t, 3)
 	want := []event{{5, "DEBUG", map[string]any{"gen_ai.operation.name": "text_completion", "gen_ai.provider.name": "openai", "gen_ai.request.model": "m1",
-		"gen_ai.request.temperature": 0.0, "gen_ai.response.id": "cmpl-1", "gen_ai.response.finish_reasons": []any{"stop"},
+		"gen_ai.request.temperature": 0.0, "gen_ai.response.id": "cmpl-1", "gen_ai.response.finish_reasons": []any{"stop", "error"}, // one for each prompt
 		"gen_ai.usage.input_tokens": int64(7), "gen_ai.usage.output_tokens": int64(3), "server.address": "models.example.com", "server.port": int64(8443)}, "text_completion m1"}}
 	if diff := cmp.Diff(want, eventsOf(records, spans, eventDetails)); diff != "" || len(records) != 1 {
 		t.Errorf("%d records; details (-want +got):\n%s", len(records), diff)

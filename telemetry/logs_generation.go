@@ -105,7 +105,7 @@ func (e *entry) completed(out hookpoint.BatchOutcome) {
 	s := newScratch()
 	defer s.release()
 	a := concluded(s.attrs, out.Ending, out.Err)
-	a = responded(tokens(a, g.Usage), g, out.Ending)
+	a = responded(tokens(a, g.Usage), perPrompt(g, &out.Post), out.Ending)
 	a = question(a, semconv.GenAIOperationNameTextCompletion, &pre.Info, pre.Model(), g)
 	a = conversed(a, pre.Conversation, hookpoint.Prompt{})
 	a = parameters(a, sentOptions(g, pre.Options))

@@ -61,7 +61,7 @@ func (p backendMetrics) batch(ctx context.Context, _ hookpoint.BatchStart) (cont
 
 func (x *measurement) completed(out hookpoint.BatchOutcome) {
 	x.called(semconv.GenAIOperationNameTextCompletion, &out.Pre.Info, out.Pre.Model(), &out.Post.Generation, ended{
-		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End),
+		ending: out.Ending, err: out.Err, duration: seconds(out.Start, out.End), batch: mayWait(&out.Post.Generation),
 	})
 }
 
@@ -84,7 +84,9 @@ func (x *measurement) called(op string, info *backend.Info, model string, g *bac
 	c.err = ""
 	s := m.labels.of(c)
 	if d, ok := g.TimeToFirstChunk(); ok && g.Streaming {
-		m.in.firstChunk.record(x, d.Seconds(), s)
+		plain := c
+		plain.tier, plain.fingerprint = "", "" // the conventions have them on the others only
+		m.in.firstChunk.record(x, d.Seconds(), m.labels.of(plain))
 	}
 	if g.Usage.Reported() {
 		x.tokens(c, s, g.Usage)

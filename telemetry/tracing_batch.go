@@ -32,6 +32,9 @@ func (o *operation) completed(out hookpoint.BatchOutcome) {
 		a = append(a, semconv.GenAIConversationIDKey.String(pre.Conversation))
 	}
 	a = formatted(parameters(a, sentOptions(g, pre.Options)), pre.Format)
+	if pre.Info.Provider == semconv.GenAIProviderNameOpenAI {
+		a = openAI(a, g) // openai.api.type has no value for the API of completions
+	}
 	a = retries(append(a, semconv.MelleaRequestNumActionsKey.Int(pre.Prompts.Len())), g)
 	if n := post.Failed(); n > 0 && out.Ending == hook.Completed {
 		a = append(a, semconv.MelleaBatchFailedCountKey.Int(n))

@@ -121,7 +121,7 @@ func (o *operation) request(a []attribute.KeyValue, pre *hookpoint.GenerationSta
 	}
 	a = formatted(parameters(a, sent), pre.Format)
 	if pre.Info.Provider == semconv.GenAIProviderNameOpenAI {
-		a = openAI(a, g)
+		a = openAI(append(a, semconv.OpenAIAPITypeKey.String(semconv.OpenAIAPITypeChatCompletions)), g)
 	}
 	if pre.Kind != "" {
 		a = append(a, semconv.MelleaComponentTypeKey.String(pre.Kind))
@@ -227,9 +227,8 @@ func parameters(a []attribute.KeyValue, o backend.Options) []attribute.KeyValue 
 	return a
 }
 
-// openAI adds what the conventions ask of OpenAI's own service.
+// openAI adds what the conventions ask of OpenAI's own service, whichever of its APIs was called.
 func openAI(a []attribute.KeyValue, g *backend.Generation) []attribute.KeyValue {
-	a = append(a, semconv.OpenAIAPITypeKey.String(semconv.OpenAIAPITypeChatCompletions))
 	if tier, ok := g.Sent.Extra("service_tier"); ok {
 		if tier, ok := tier.(string); ok && tier != "auto" {
 			a = append(a, semconv.OpenAIRequestServiceTierKey.String(valid(tier)))

@@ -62,7 +62,7 @@ func (ChatCompletions) Completions(all []Completion) []byte {
 	}
 	slices.Reverse(choices)
 	return encoded(map[string]any{
-		"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": model, "choices": choices,
+		"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": model, "choices": choices, "system_fingerprint": "fp_1",
 		"usage": map[string]int{"prompt_tokens": usage.InputTokens, "completion_tokens": usage.OutputTokens, "total_tokens": usage.Total()},
 	})
 }

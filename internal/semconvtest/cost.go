@@ -11,7 +11,7 @@ func cost(a labels) float64 {
 		return usd
 	}
 	tier := text(a, "openai.response.service_tier", "openai.request.service_tier")
-	waits := a["gen_ai.provider.name"] == "openai" && a["gen_ai.operation.name"] == "chat" && (tier == "flex" || tier == "batch")
+	waits := a["gen_ai.provider.name"] == "openai" && (tier == "flex" || tier == "batch")
 	for _, model := range []string{text(a, "gen_ai.response.model"), text(a, "gen_ai.request.model")} {
 		if usd, ok := telemetry.DefaultPricing().Cost(text(a, "gen_ai.provider.name"), model, usageOf(a), waits); ok {
 			return usd

@@ -216,14 +216,16 @@ func (d *derived) sampling(s otlptest.Span) {
 func (d *derived) call(s otlptest.Span) {
 	a := s.Attributes
 	asked := pick(a, "gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "server.address", "server.port")
-	of := pick(a, "gen_ai.response.model", "openai.response.service_tier", "openai.response.system_fingerprint")
-	maps.Copy(of, asked)
+	answered := pick(a, "gen_ai.response.model")
+	maps.Copy(answered, asked)
+	of := pick(a, "openai.response.service_tier", "openai.response.system_fingerprint")
+	maps.Copy(of, answered)
 
 	timed := maps.Clone(of)
 	maps.Copy(timed, pick(a, "error.type"))
 	d.add(semconv.MetricGenAIClientInferenceDuration, d.bounded(semconv.MetricGenAIClientInferenceDuration, timed), seconds(s))
 	if first, ok := a["gen_ai.response.time_to_first_chunk"].(float64); ok {
-		d.add(semconv.MetricGenAIClientInferenceTimeToFirstChunk, of, first)
+		d.add(semconv.MetricGenAIClientInferenceTimeToFirstChunk, answered, first)
 	}
 	d.chunks(s, asked)
 	if _, reported := a["gen_ai.usage.input_tokens"]; reported {
