@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/mellea-go/mellea"
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/backend/backendtest"
+	"github.com/mellea-go/mellea/backend/litellm"
 	"github.com/mellea-go/mellea/backend/openai"
 	"github.com/mellea-go/mellea/backend/replay"
 	"github.com/mellea-go/mellea/component"
@@ -30,67 +28,6 @@ import (
 	"github.com/mellea-go/mellea/telemetry"
 	"github.com/mellea-go/mellea/tool"
 )
-
-// A modelServer speaks the OpenAI dialect and replies as it is told.
-func modelServer(t *testing.T, reply func(n int, r backendtest.Received) (status int, code string, reply backendtest.Reply)) *openai.Backend {
-	t.Helper()
-	var requests atomic.Int64
-	dialect := backendtest.ChatCompletions{Known: []string{"service_tier"}}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return // the client is gone
-		}
-		received, err := dialect.Decode(r.URL.Path, body)
-		if err != nil {
-			t.Errorf("request: %v\n%s", err, body)
-		}
-		status, code, answer := reply(int(requests.Add(1)), received)
-		w.Header().Set("X-Request-Id", "req-1")
-		if status != http.StatusOK {
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Retry-After", "0")
-			w.WriteHeader(status)
-			_, _ = w.Write(dialect.Failure(status, code, "no, said the server"))
-			return
-		}
-		w.Header().Set("Content-Type", dialect.ContentType(received.Stream))
-		if !received.Stream {
-			_, _ = w.Write(dialect.Reply(answer))
-			return
-		}
-		for _, frame := range dialect.Frames(answer) {
-			_, _ = w.Write(frame)
-		}
-	}))
-	t.Cleanup(web.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return openai.New(openai.WithBaseURL(web.URL+"/v1"), openai.WithModel("gpt-4o-mini"), openai.WithAPIKey("sk-test"),
-		openai.WithRetries(1), openai.WithTransport(transport), openai.WithLogger(slog.New(slog.DiscardHandler)))
-}
-
-// answers is a server that judges everything to be met and else says the texts in turn.
-func answers(texts ...string) func(int, backendtest.Received) (int, string, backendtest.Reply) {
-	var n atomic.Int64
-	return func(_ int, r backendtest.Received) (int, string, backendtest.Reply) {
-		text := "yes"
-		if !strings.Contains(r.Prompt(), "yes") {
-			text = texts[min(int(n.Add(1)), len(texts))-1]
-		}
-		return http.StatusOK, "", backendtest.Reply{ID: "chatcmpl-1", Model: "gpt-4o-mini-2024-07-18", Text: strings.SplitAfter(text, " "),
-			Reasoning: []string{"hm"}, Finish: "stop",
-			Usage: content.Usage{InputTokens: 31, OutputTokens: 12, CacheReadTokens: 8, CacheWriteTokens: 2, ReasoningTokens: 4,
-				Text: content.Modality{InputTokens: 20, OutputTokens: 7, CacheReadTokens: 6}, Image: content.Modality{InputTokens: 10, OutputTokens: 4, CacheReadTokens: 1},
-				Audio: content.Modality{InputTokens: 1, OutputTokens: 1, CacheReadTokens: 1}}}
-	}
-}
-
-func refuses(status int, code string) func(int, backendtest.Received) (int, string, backendtest.Reply) {
-	return func(int, backendtest.Received) (int, string, backendtest.Reply) {
-		return status, code, backendtest.Reply{}
-	}
-}
 
 // open opens a session that is traced, and closes it when the program is done.
 func open(t *testing.T, tel *telemetry.Telemetry, b backend.Backend, program func(*mellea.Session), opts ...mellea.StartOption) {
@@ -412,6 +349,22 @@ var conformingPrograms = map[string]func(*testing.T, *telemetry.Telemetry){
 			t.Error("every item failed, want an error")
 		}
 		must(t, on.Close())
+	},
+	"a proxy that says what calls cost": func(t *testing.T, tel *telemetry.Telemetry) {
+		address, transport := serveModel(t, http.Header{"X-Litellm-Response-Cost": {"2.85e-05"}, "X-Litellm-Call-Id": {"call-1"}}, answers("hello"))
+		proxy := litellm.New(litellm.WithBaseURL(address), litellm.WithModel("gpt-4o-mini"), litellm.WithAPIKey("sk-test"), litellm.WithTransport(transport))
+		open(t, tel, proxy, func(s *mellea.Session) {
+			_, err := s.Chat(t.Context(), "Greet.")
+			must(t, err)
+			_, err = mellea.GenerateBatch(t.Context(), s, []string{"The sky is"})
+			must(t, err)
+		})
+	},
+	"prompts in one request": func(t *testing.T, tel *telemetry.Telemetry) {
+		open(t, tel, modelServer(t, answers(" blue.")), func(s *mellea.Session) {
+			_, err := mellea.GenerateBatch(t.Context(), s, []string{"The sky is", "The sea is"}, mellea.MaxTokens(8))
+			must(t, err)
+		})
 	},
 	"grades, choices, tiers, many chunks": func(t *testing.T, tel *telemetry.Telemetry) {
 		open(t, tel, modelServer(t, answers("0.9", strings.Repeat("word ", 300))), func(s *mellea.Session) {

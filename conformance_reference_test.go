@@ -1,8 +1,8 @@
 package mellea_test
 
 import (
+	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +38,6 @@ var notEmitted = map[string]string{
 	"metric mcp.client.session.duration":           mcp,
 	"metric mcp.server.operation.duration":         mcp,
 	"metric mcp.server.session.duration":           mcp,
-	"attribute mellea.usage.cost.usd":              proxies,
 	"span stream":                                  streams,
 	"span event quick_check":                       streams,
 	"span event chunk":                             streams,
@@ -60,26 +59,36 @@ var notEmitted = map[string]string{
 const (
 	agents  = "there is no agent yet"
 	mcp     = "there is no MCP yet"
-	proxies = "only a LiteLLM proxy says what a call cost: the tests of its backend have it"
 	streams = "chunks are not checked as they stream yet"
 )
 
-// What programs emit is in the reference, and what the reference says that is emitted is, by some program of the tests.
+// What programs emit is in the reference, and what the reference says that is emitted is, by some program of the tests: by
+// the names, and by the columns type, level, content, unit, instrument and labels, as far as they can be held against what
+// arrives.
 func TestReferenceIsWhatIsEmitted(t *testing.T) {
 	t.Parallel()
-	emitted := map[string]bool{}
 	store, err := telemetry.NewContentDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all []emission
 	for _, program := range conformingPrograms {
-		note(emitted, exportedBy(t, []telemetry.Option{telemetry.WithContent(true), telemetry.WithContentMaxBytes(300), telemetry.WithChunkEvents(1)}, program))
-		note(emitted, exportedBy(t, []telemetry.Option{telemetry.WithContent(true), telemetry.WithContentStore(store)}, program))
+		all = append(all, emissions(exportedBy(t, []telemetry.Option{telemetry.WithContent(true), telemetry.WithContentMaxBytes(300), telemetry.WithChunkEvents(1)}, program), true)...)
+		all = append(all, emissions(exportedBy(t, []telemetry.Option{telemetry.WithContent(true), telemetry.WithContentStore(store)}, program), true)...)
+		all = append(all, emissions(exportedBy(t, nil, program), false)...)
 	}
-	listed := reference(t)
+	emitted := map[string]bool{}
+	for _, e := range all {
+		emitted[e.place] = true
+		for name := range e.attrs {
+			emitted["attribute "+name] = true
+		}
+	}
+	page := readReference(t)
+	listed := page.names()
 	for _, name := range slices.Sorted(maps.Keys(emitted)) {
-		if !listed[name] && name != "span handle" { // the span of a caller
-			t.Errorf("%s is emitted and not in docs/telemetry/reference.md", name)
+		if !listed[name] {
+			t.Errorf("%s is emitted and not in %s", name, referencePage)
 		}
 		if notEmitted[name] != "" {
 			t.Errorf("%s is excepted for nothing: %s", name, notEmitted[name])
@@ -87,42 +96,90 @@ func TestReferenceIsWhatIsEmitted(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(listed)) {
 		if !emitted[name] && notEmitted[name] == "" {
-			t.Errorf("%s is in docs/telemetry/reference.md, and no program emits it", name)
+			t.Errorf("%s is in %s, and no program emits it", name, referencePage)
 		}
 	}
 	for name := range notEmitted {
 		if !listed[name] {
-			t.Errorf("%s is excepted and not in docs/telemetry/reference.md", name)
+			t.Errorf("%s is excepted and not in %s", name, referencePage)
 		}
+	}
+	wrong := map[string]int{} // a line of the page is wrong once
+	for _, e := range all {
+		page.hold(e, func(format string, args ...any) { wrong[fmt.Sprintf(format, args...)]++ })
+	}
+	page.holdWhole(all, func(format string, args ...any) { wrong[fmt.Sprintf(format, args...)]++ })
+	for _, message := range slices.Sorted(maps.Keys(wrong)) {
+		t.Errorf("%s (%d times)", message, wrong[message])
 	}
 }
 
-// note adds the names in data, as the reference has them.
-func note(names map[string]bool, data check.Data) {
-	attributes := func(all []*common.KeyValue) {
-		for _, kv := range all {
+// An emission is what one place of the reference is about, as a program emitted it: a span, an event on one, a log event,
+// a point of a metric.
+type emission struct {
+	place   string // kind and name, as [reference.names] has them
+	attrs   map[string]*common.AnyValue
+	content bool       // it was to be captured
+	span    *otlp.Span // nil for logs and metrics
+	parent  *otlp.Span // of the span, nil where it has none
+	scopes  [2]string  // of the span and of its parent
+	metric  *metricspb.Metric
+}
+
+func (e emission) has(name string) bool { return e.attrs[name] != nil }
+
+func (e emission) text(name string) string { return e.attrs[name].GetStringValue() }
+
+func (e emission) isTrue(name string) bool { return e.attrs[name].GetBoolValue() }
+
+func (e emission) hasEvent(name string) bool {
+	return slices.ContainsFunc(e.span.GetEvents(), func(v *otlp.Span_Event) bool { return v.GetName() == name })
+}
+
+// emissions returns what is in data, and leaves out what the program itself added.
+func emissions(data check.Data, content bool) []emission {
+	var all []emission
+	attributes := func(list []*common.KeyValue) map[string]*common.AnyValue {
+		m := map[string]*common.AnyValue{}
+		for _, kv := range list {
 			name := kv.GetKey()
 			if a, ok := semconv.LookupAttribute(name); ok {
 				name = a.Name // of a template
 			}
-			names["attribute "+name] = true
+			m[name] = kv.GetValue()
+		}
+		return m
+	}
+	spans, scopes := map[string]*otlp.Span{}, map[string]string{}
+	for _, m := range data.Traces {
+		for _, r := range m.GetResourceSpans() {
+			for _, in := range r.GetScopeSpans() {
+				for _, s := range in.GetSpans() {
+					id := string(s.GetTraceId()) + string(s.GetSpanId())
+					spans[id], scopes[id] = s, in.GetScope().GetName()
+				}
+			}
 		}
 	}
-	eachSpan(data, func(s *otlp.Span) {
-		names["span "+patternOf(s)] = true
-		attributes(s.GetAttributes())
-		for _, e := range s.GetEvents() {
-			names["span event "+e.GetName()] = true
-			attributes(e.GetAttributes())
+	for id, s := range spans {
+		if !strings.HasPrefix(scopes[id], "mellea.") {
+			continue
 		}
-	})
+		above := string(s.GetTraceId()) + string(s.GetParentSpanId())
+		e := emission{content: content, span: s, parent: spans[above], scopes: [2]string{scopes[id], scopes[above]}}
+		e.place, e.attrs = "span "+patternOf(s), attributes(s.GetAttributes())
+		all = append(all, e)
+		for _, event := range s.GetEvents() {
+			e.place, e.attrs = "span event "+event.GetName(), attributes(event.GetAttributes())
+			all = append(all, e)
+		}
+	}
 	for _, d := range data.Metrics {
 		for _, r := range d.GetResourceMetrics() {
 			for _, in := range r.GetScopeMetrics() {
 				for _, m := range in.GetMetrics() {
-					names["metric "+m.GetName()] = true
 					for _, p := range pointAttributes(m) {
-						attributes(p)
+						all = append(all, emission{place: "metric " + m.GetName(), attrs: attributes(p), metric: m})
 					}
 				}
 			}
@@ -133,13 +190,13 @@ func note(names map[string]bool, data check.Data) {
 			for _, in := range r.GetScopeLogs() {
 				for _, l := range in.GetLogRecords() {
 					if l.GetEventName() != "" {
-						names["log event "+l.GetEventName()] = true
-						attributes(l.GetAttributes())
+						all = append(all, emission{place: "log event " + l.GetEventName(), attrs: attributes(l.GetAttributes()), content: content})
 					}
 				}
 			}
 		}
 	}
+	return all
 }
 
 func pointAttributes(m *metricspb.Metric) [][]*common.KeyValue {
@@ -161,34 +218,4 @@ func patternOf(s *otlp.Span) string {
 		}
 	}
 	return s.GetName()
-}
-
-// reference returns what docs/telemetry/reference.md says that is emitted: its headings, and the rows of the tables of
-// attributes.
-func reference(t *testing.T) map[string]bool {
-	t.Helper()
-	src, err := os.ReadFile("docs/telemetry/reference.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := map[string]bool{}
-	section := ""
-	for line := range strings.Lines(string(src)) {
-		line = strings.TrimSpace(line)
-		kind := map[string]string{"Spans": "span ", "Events on spans": "span event ", "Log events": "log event ", "Metrics": "metric "}[section]
-		switch {
-		case strings.HasPrefix(line, "## "):
-			section = strings.TrimPrefix(line, "## ")
-		case strings.HasPrefix(line, "### Values of"):
-			section = "" // the rows of its tables are values
-		case strings.HasPrefix(line, "### `") && kind != "":
-			names[kind+strings.Trim(strings.TrimPrefix(line, "### "), "`")] = true
-		case strings.HasPrefix(line, "| `") && section == "Attributes":
-			names["attribute "+strings.Trim(strings.SplitN(line, "|", 3)[1], " `")] = true
-		}
-	}
-	if len(names) < 150 {
-		t.Fatalf("the reference has %d names, want those of spans, events, metrics and attributes", len(names))
-	}
-	return names
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/mellea-go/mellea/internal/otlptest"
@@ -35,7 +36,10 @@ var excused = []struct{ attribute, names, reason string }{
 		" gen_ai.client.inference.operation.input_tokens gen_ai.client.inference.operation.output_tokens",
 		"the scripted backend does not tell which model replied, and neither does a server that refuses"},
 	{"gen_ai.response.model", "gen_ai.client.inference.time_per_output_chunk", "chunks are recorded as they arrive, and which model replied is known at the end"},
-	{"openai.response.service_tier", "gen_ai.client.inference.duration", "the server of the tests has no tiers"},
+	{"openai.response.service_tier", "gen_ai.client.inference.duration gen_ai.client.inference.usage.input_tokens" +
+		" gen_ai.client.inference.usage.output_tokens gen_ai.client.inference.operation.input_tokens gen_ai.client.inference.operation.output_tokens",
+		"a server that refuses names no tier, and neither does the one of the tests for raw completions"},
+	{"openai.api.type", "text_completion", "it goes to the API for completions, which is none of the values there are"},
 	{"openai.response.system_fingerprint", "gen_ai.client.inference.duration", "a server that refuses gives none"},
 	{"exception.stacktrace", "gen_ai.client.operation.exception", "errors of Go have no stack, and that of a panic may show what it was about"},
 	{"mellea.cli.args", "mellea", "the command was given no flag of those that may be recorded"},
@@ -132,6 +136,43 @@ func TestMetricsAreWhatTheSpansSay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			semconvtest.CompareMetrics(t, exportOf(t, []telemetry.Option{telemetry.WithChunkEvents(1)}, program))
+		})
+	}
+}
+
+// The event about a call has what the span of the call has, as far as the convention has it on both. It has openai.* on
+// spans and metrics only.
+func TestDetailsAreWhatTheSpansSay(t *testing.T) {
+	t.Parallel()
+	details, _ := semconv.LookupEvent(semconv.EventGenAIClientInferenceOperationDetails)
+	for name, program := range conformingPrograms {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := exportOf(t, nil, program)
+			calls := map[string]otlptest.Span{}
+			for _, s := range server.Spans(t, 1) {
+				if s.Scope == semconv.ScopeBackend {
+					calls[s.TraceID+s.SpanID] = s
+				}
+			}
+			var records []otlptest.Record
+			if len(calls) > 0 {
+				records = otlptest.Events(server.Records(t, len(calls)), details.Name)
+			}
+			if len(records) != len(calls) {
+				t.Errorf("%d events about %d calls", len(records), len(calls))
+			}
+			for _, r := range records {
+				want := map[string]any{}
+				for key, value := range calls[r.TraceID+r.SpanID].Attributes {
+					if _, ok := details.Attribute(key); ok {
+						want[key] = value
+					}
+				}
+				if diff := cmp.Diff(want, r.Attributes); diff != "" {
+					t.Errorf("event about a call (-on its span +got):\n%s", diff)
+				}
+			}
 		})
 	}
 }

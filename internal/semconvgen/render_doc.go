@@ -92,7 +92,36 @@ func (p *page) spans() {
 		listed[base.id] = s.name
 		p.printf(":\n\n")
 		p.uses(without(base.uses, s.uses))
+		p.refinements(base)
 	}
+}
+
+// refinements writes what spans of one provider have beside those of all, as far as there is something Mellea emits.
+func (p *page) refinements(base span) {
+	for _, r := range p.upstream.spans {
+		if r.extends != base.id || r.provider == "" {
+			continue
+		}
+		var uses []use
+		emitted := false
+		for _, u := range r.uses {
+			if slices.Contains(base.uses, u) {
+				continue
+			}
+			uses = append(uses, u)
+			if _, ok := p.own.emitsAttributes[u.name]; ok && !hasUse(base.uses, u.name) {
+				emitted = true
+			}
+		}
+		if emitted {
+			p.printf("\nWith provider `%s`:\n\n", r.provider)
+			p.uses(uses)
+		}
+	}
+}
+
+func hasUse(uses []use, name string) bool {
+	return slices.ContainsFunc(uses, func(u use) bool { return u.name == name })
 }
 
 // common returns the attributes every span ends with.
@@ -110,7 +139,7 @@ func (p *page) common() []use {
 
 func without(uses, own []use) []use {
 	return slices.DeleteFunc(slices.Clone(uses), func(u use) bool {
-		return slices.ContainsFunc(own, func(o use) bool { return o.name == u.name })
+		return hasUse(own, u.name)
 	})
 }
 

@@ -171,7 +171,7 @@ const (
 	//
 	// When: The ending is rejected.
 	//
-	// Example: "Generation"
+	// Example: "generation"
 	MelleaRejectionPointKey = attribute.Key("mellea.rejection.point")
 	// The plugin that refused the operation.
 	//
@@ -292,7 +292,7 @@ const (
 	//
 	// When: An operation belongs to a component.
 	//
-	// Example: "Instruction"
+	// Example: "instruction"
 	MelleaComponentTypeKey = attribute.Key("mellea.component.type")
 	// Whether the action has requirements.
 	//
@@ -356,7 +356,7 @@ const (
 	//
 	// When: The component was rendered by a template.
 	//
-	// Example: "instruction/default"
+	// Example: "instruction"
 	MelleaFormatterTemplateKey = attribute.Key("mellea.formatter.template")
 	// The length of the rendered prompt, in bytes of UTF-8.
 	//
@@ -452,7 +452,7 @@ const (
 	//
 	// When: The strategy names its way of repair.
 	//
-	// Example: "instruction"
+	// Example: "reasons"
 	MelleaSamplingRepairTypeKey = attribute.Key("mellea.sampling.repair_type")
 	// The number of requirements checked.
 	//
