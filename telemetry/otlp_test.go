@@ -34,8 +34,8 @@ import (
 
 // exportedSignals are the signals as their variables call them, with what switches the export of each on, alone.
 var exportedSignals = map[string][]string{
-	"TRACES":  {"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true"},
-	"METRICS": {"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true"},
+	"TRACES":  {"MELLEA_TRACES_ENABLED=true", "MELLEA_TRACES_OTLP=true", "MELLEA_LOGS_CONSOLE=false"},
+	"METRICS": {"MELLEA_METRICS_ENABLED=true", "MELLEA_METRICS_OTLP=true", "MELLEA_LOGS_CONSOLE=false"},
 	"LOGS":    {"MELLEA_LOGS_OTLP=true", "MELLEA_LOGS_CONSOLE=false"},
 }
 
