@@ -7,10 +7,11 @@ type ChunkKind uint8
 
 // The kinds of chunk.
 const (
-	ChunkText      ChunkKind = iota + 1 // a piece of the reply's text
-	ChunkReasoning                      // a piece of the model's reasoning
-	ChunkToolCall                       // a piece of a tool call
-	ChunkOther                          // anything else that counts as a sign of life: a role, a usage report
+	ChunkText       ChunkKind = iota + 1 // a piece of the reply's text
+	ChunkReasoning                       // a piece of the model's reasoning
+	ChunkToolCall                        // a piece of a tool call
+	ChunkServerTool                      // a piece of a call of a tool that the provider ran itself, or what that gave
+	ChunkOther                           // anything else that counts as a sign of life: a role, a usage report
 )
 
 func (k ChunkKind) String() string {
@@ -21,6 +22,8 @@ func (k ChunkKind) String() string {
 		return "reasoning"
 	case ChunkToolCall:
 		return "tool_call"
+	case ChunkServerTool:
+		return "server_tool"
 	}
 	return "other"
 }
@@ -34,6 +37,8 @@ type Chunk struct {
 	Text string
 	// Tool is what a tool-call chunk adds.
 	Tool ToolDelta
+	// ServerTool is what a server-tool chunk adds.
+	ServerTool ServerToolDelta
 	// At is when the bytes arrived.
 	At time.Time
 }

@@ -36,6 +36,8 @@ type Output struct {
 	chunks          []chunkRef
 	deltas          []ToolDelta
 	tools           []toolCall
+	servedDeltas    []ServerToolDelta
+	served          []servedTool
 	hidden          bool // chunks are held back until Finish has returned
 	holding         bool
 	attached        int // readers and waiters
@@ -51,7 +53,8 @@ type toolCall struct {
 	arguments []byte
 }
 
-// chunkRef is a Chunk whose text is a range of a builder, or whose delta is an index into Output.deltas.
+// chunkRef is a Chunk whose text is a range of a builder, or whose delta is an index into Output.deltas or
+// Output.servedDeltas.
 type chunkRef struct {
 	kind       ChunkKind
 	start, end int
@@ -162,12 +165,15 @@ func (o *Output) exited() error {
 func (o *Output) message() content.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.reasoning.Len() == 0 && len(o.tools) == 0 {
+	if o.reasoning.Len() == 0 && len(o.tools) == 0 && len(o.served) == 0 {
 		return content.Assistant(o.text.String())
 	}
-	parts := make([]content.Part, 0, 2+len(o.tools))
+	parts := make([]content.Part, 0, 2+len(o.tools)+2*len(o.served))
 	if o.reasoning.Len() > 0 {
 		parts = append(parts, content.Reasoning{Text: o.reasoning.String()})
+	}
+	for _, s := range o.served { // the text was written after them, at least where it ends
+		parts = s.appendParts(parts)
 	}
 	if o.text.Len() > 0 {
 		parts = append(parts, content.Text(o.text.String()))
@@ -183,10 +189,14 @@ func (o *Output) replace(m content.Message) {
 	at := o.gen.Ended
 	o.text.Reset()
 	o.reasoning.Reset()
-	o.chunks, o.deltas, o.tools = nil, nil, nil
+	o.chunks, o.deltas, o.tools, o.servedDeltas, o.served = nil, nil, nil, nil, nil
 	if r := m.Reasoning(); r != "" {
 		o.reasoning.WriteString(r)
 		o.chunks = append(o.chunks, chunkRef{kind: ChunkReasoning, end: len(r), at: at})
+	}
+	for _, d := range servedBy(m) {
+		o.chunks = append(o.chunks, chunkRef{kind: ChunkServerTool, start: len(o.servedDeltas), at: at})
+		o.servedDeltas = append(o.servedDeltas, d)
 	}
 	if t := m.Text(); t != "" {
 		o.text.WriteString(t)
@@ -353,6 +363,8 @@ func (o *Output) chunk(i int) Chunk {
 		c.Text = o.reasoning.String()[ref.start:ref.end]
 	case ChunkToolCall:
 		c.Tool = o.deltas[ref.start]
+	case ChunkServerTool:
+		c.ServerTool = o.servedDeltas[ref.start]
 	}
 	return c
 }

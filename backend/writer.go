@@ -3,6 +3,8 @@ package backend
 import (
 	"context"
 	"time"
+
+	"github.com/mellea-go/mellea/content"
 )
 
 // Writer is the producer's side of an [Output]. It belongs to the goroutine that runs the produce function of
@@ -61,6 +63,27 @@ func (w *Writer) ToolCall(at time.Time, d ToolDelta) error {
 	c.arguments = append(c.arguments, d.Arguments...)
 	o.deltas = append(o.deltas, d)
 	w.add(chunkRef{kind: ChunkToolCall, start: len(o.deltas) - 1, at: at})
+	return nil
+}
+
+// ServerTool adds to a tool that the provider ran itself. A result of more than [content.MaxServerToolResult] bytes is left
+// out. The error says that the index is negative or not below [MaxToolCalls].
+func (w *Writer) ServerTool(at time.Time, d ServerToolDelta) error {
+	o := w.o
+	if d.Index < 0 || d.Index >= MaxToolCalls {
+		return &Error{Provider: o.gen.Provider, Op: "generate", Code: CodeInvalidResponse,
+			Remedy: "the reply numbers a tool that the provider ran out of range"}
+	}
+	if len(d.Result) > content.MaxServerToolResult {
+		d.Result = ""
+	}
+	o.mu.Lock()
+	for len(o.served) <= d.Index {
+		o.served = append(o.served, servedTool{})
+	}
+	o.served[d.Index].add(d)
+	o.servedDeltas = append(o.servedDeltas, d)
+	w.add(chunkRef{kind: ChunkServerTool, start: len(o.servedDeltas) - 1, at: at})
 	return nil
 }
 
@@ -125,6 +148,8 @@ func (w *Writer) Forward(ctx context.Context, src *Output) error {
 			w.Reasoning(c.At, []byte(c.Text))
 		case ChunkToolCall:
 			refused = w.ToolCall(c.At, c.Tool)
+		case ChunkServerTool:
+			refused = w.ServerTool(c.At, c.ServerTool)
 		case ChunkOther:
 			w.Other(c.At)
 		}

@@ -15,6 +15,8 @@ import (
 func TestMessageText(t *testing.T) {
 	t.Parallel()
 	call := content.ToolCall{ID: "1", Name: "f", Arguments: "{}"}
+	search := content.ServerToolCall{ID: "s", Name: "web_search", Type: "web_search", Arguments: `{"query":"x"}`}
+	found := content.ServerToolResult{CallID: "s", Type: "web_search_tool_result", Content: `[]`}
 	for _, tc := range []struct {
 		name  string
 		m     content.Message
@@ -30,6 +32,7 @@ func TestMessageText(t *testing.T) {
 		{"reasoning is not text", content.NewMessage(content.RoleAssistant, content.Reasoning{Text: "hm"}, content.Text("a"), call), "a",
 			[]content.Part{content.Reasoning{Text: "hm"}, content.Text("a"), call}, false},
 		{"no text", content.NewMessage(content.RoleAssistant, call), "", []content.Part{call}, false},
+		{"what a provider's tool did is not text", content.NewMessage(content.RoleAssistant, search, found, content.Text("a")), "a", []content.Part{search, found, content.Text("a")}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -130,10 +133,28 @@ func TestEqual(t *testing.T) {
 		{"role", content.NewMessage(content.RoleTool, content.Text("a"), content.ToolCall{Name: "f"}), false},
 		{"part", content.NewMessage(content.RoleUser, content.Text("a"), content.ToolCall{Name: "g"}), false},
 		{"fewer parts", content.User("a"), false},
+		{"another kind of call", content.NewMessage(content.RoleUser, content.Text("a"), content.ServerToolCall{Name: "f"}), false},
 	} {
 		if got := a.Equal(tc.b); got != tc.want {
 			t.Errorf("%s: equal = %v, want %v", tc.name, got, tc.want)
 		}
+	}
+}
+
+// Only what the program is to run are tool calls: a provider has run its own.
+func TestServerToolsAreNoToolCalls(t *testing.T) {
+	t.Parallel()
+	call := content.ToolCall{ID: "1", Name: "f"}
+	m := content.NewMessage(content.RoleAssistant, content.ServerToolCall{ID: "s", Name: "web_search"}, call, content.ServerToolResult{CallID: "s"})
+	if diff := cmp.Diff(slices.Collect(m.ToolCalls()), []content.ToolCall{call}); diff != "" {
+		t.Errorf("tool calls (-got +want):\n%s", diff)
+	}
+	if got, want := m.WithText("x").Equal(m.With(content.Text("x"))), true; got != want {
+		t.Errorf("with a text the message keeps its other parts: %t, want %t", got, want)
+	}
+	same := content.NewMessage(content.RoleAssistant, content.ServerToolCall{ID: "s", Name: "web_search"}, call, content.ServerToolResult{CallID: "s"})
+	if other := content.NewMessage(content.RoleAssistant, content.ServerToolCall{ID: "s", Name: "web_search"}, call, content.ServerToolResult{CallID: "t"}); !m.Equal(same) || m.Equal(other) {
+		t.Errorf("equal to the same %t, to another %t, want true and false", m.Equal(same), m.Equal(other))
 	}
 }
 
@@ -186,6 +207,26 @@ func ExampleMessage_WithText() {
 	m := content.Assistant("call me on 555-0100")
 	fmt.Println(m.WithText("call me on [number]").Text())
 	// Output: call me on [number]
+}
+
+func ExampleServerToolCall() {
+	reply := content.NewMessage(content.RoleAssistant,
+		content.ServerToolCall{ID: "s1", Name: "web_search", Type: "web_search", Arguments: `{"query":"weather in Paris"}`},
+		content.ServerToolResult{CallID: "s1", Type: "web_search_tool_result", Content: `[{"url":"https://example.com/paris"}]`},
+		content.Text("It rains."))
+	for p := range reply.Parts() {
+		switch p := p.(type) {
+		case content.ServerToolCall:
+			fmt.Println("the provider ran", p.Name, p.Arguments)
+		case content.ServerToolResult:
+			fmt.Println("and got", p.Content)
+		}
+	}
+	fmt.Println(reply.Text())
+	// Output:
+	// the provider ran web_search {"query":"weather in Paris"}
+	// and got [{"url":"https://example.com/paris"}]
+	// It rains.
 }
 
 func ExampleList() {

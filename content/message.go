@@ -112,7 +112,7 @@ func (m Message) Reasoning() string {
 	return b.String()
 }
 
-// ToolCalls iterates over the calls the model asks for, in order.
+// ToolCalls iterates over the calls the model asks for, in order. Those that the provider ran itself are no part of it.
 func (m Message) ToolCalls() iter.Seq[ToolCall] {
 	return func(yield func(ToolCall) bool) {
 		for _, p := range m.parts {

@@ -9,7 +9,8 @@ import (
 	"github.com/mellea-go/mellea/schema"
 )
 
-// Part is a piece of a message: [Text], [Reasoning], [ToolCall], [ToolResult], [Image], [Audio] or [File]. The set is closed.
+// Part is a piece of a message: [Text], [Reasoning], [ToolCall], [ToolResult], [ServerToolCall], [ServerToolResult],
+// [Image], [Audio] or [File]. The set is closed.
 type Part interface{ isPart() }
 
 // Text is written text.
@@ -40,13 +41,15 @@ type Audio struct{ mime, data string }
 // and servers with its API take files, other backends refuse them before any request.
 type File struct{ name, mime, data, id string }
 
-func (Text) isPart()       {}
-func (Reasoning) isPart()  {}
-func (ToolCall) isPart()   {}
-func (ToolResult) isPart() {}
-func (Image) isPart()      {}
-func (Audio) isPart()      {}
-func (File) isPart()       {}
+func (Text) isPart()             {}
+func (Reasoning) isPart()        {}
+func (ToolCall) isPart()         {}
+func (ToolResult) isPart()       {}
+func (ServerToolCall) isPart()   {}
+func (ServerToolResult) isPart() {}
+func (Image) isPart()            {}
+func (Audio) isPart()            {}
+func (File) isPart()             {}
 
 // ToolSpec describes a tool to a model.
 type ToolSpec struct {
