@@ -21,6 +21,7 @@ type Decoder struct {
 	id, model, finish string
 	fingerprint, tier string
 	calls             []ToolCall
+	served            []ServerTool
 }
 
 // MaxToolCalls bounds the tool calls of one document.
@@ -37,13 +38,16 @@ func (d *Decoder) Decode(doc []byte) (*Event, error) {
 	if len(d.calls) > 0 {
 		d.ev.ToolCalls = d.calls
 	}
+	if len(d.served) > 0 {
+		d.ev.ServerTools = d.served
+	}
 	return &d.ev, nil
 }
 
 // document reads a JSON object and nothing after it, member by member.
 func (d *Decoder) document(doc []byte, member func(name []byte) error) error {
 	d.ev = Event{}
-	d.calls = d.calls[:0]
+	d.calls, d.served = d.calls[:0], d.served[:0]
 	d.scan.reset(doc)
 	if d.scan.dec.PeekKind() != '{' {
 		return &FormatError{Reason: "is not a JSON object"}
@@ -122,7 +126,7 @@ func (d *Decoder) choice(i int) error {
 				return s.skip()
 			}
 			if settled = (name[1] == 'm') == d.Whole; settled {
-				d.ev.Text, d.ev.Reasoning, d.ev.Refusal, d.calls = nil, nil, nil, d.calls[:0]
+				d.ev.Text, d.ev.Reasoning, d.ev.Refusal, d.calls, d.served = nil, nil, nil, d.calls[:0], d.served[:0]
 			}
 			d.ev.HasMessage = true
 			return s.object("message", d.message)
@@ -166,6 +170,10 @@ func (d *Decoder) message(name []byte) (err error) {
 		ev.Refusal, err = s.bytes("refusal")
 	case `"tool_calls"`:
 		err = s.array("tool_calls", d.toolCall)
+	case `"executed_tools"`:
+		err = d.executedTools()
+	case `"provider_specific_fields"`:
+		err = d.providerFields()
 	default:
 		err = s.skip()
 	}

@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"strings"
+
 	"github.com/mellea-go/mellea/content"
 )
 
@@ -20,6 +22,8 @@ type Event struct {
 
 	Text, Reasoning, Refusal []byte
 	ToolCalls                []ToolCall
+	// ServerTools are tools that the provider ran itself, beside those among ToolCalls that are [ToolCall.Served].
+	ServerTools []ServerTool
 	// FinishReason is "stop", "length", "tool_calls", "content_filter" or the server's own; "" while it goes on.
 	FinishReason string
 
@@ -46,6 +50,10 @@ type ToolCall struct {
 	// Arguments is JSON text, or a piece of it.
 	Arguments []byte
 }
+
+// Served reports whether the provider ran the tool itself: by its id, a call is one of Anthropic's server_tool_use blocks,
+// whose ids must match ^srvtoolu_ in its Messages API. LiteLLM gives them as tool calls like any other, their results apart.
+func (c *ToolCall) Served() bool { return strings.HasPrefix(c.ID, "srvtoolu_") }
 
 // Finish reasons of the dialect.
 const (

@@ -26,6 +26,8 @@ type exchange struct {
 	idle   time.Duration
 
 	calls   calls
+	found   []seenCall // of the tool calls of an event, in their order
+	served  served
 	choices int
 	finish  string
 	refused bool
@@ -178,21 +180,53 @@ func (x *exchange) take(w *backend.Writer, res *wire.Response, dec *openai.Decod
 }
 
 func (x *exchange) deliver(w *backend.Writer, at time.Time, ev *openai.Event) error {
-	if len(ev.Text)+len(ev.Reasoning)+len(ev.Refusal)+len(ev.ToolCalls) == 0 {
+	before := w.Generation().Chunks
+	w.Reasoning(at, ev.Reasoning)
+	if err := x.deliverServed(w, at, ev); err != nil {
+		return err
+	}
+	w.Text(at, ev.Text)
+	w.Text(at, ev.Refusal)
+	for i, call := range x.found {
+		if call.served {
+			continue
+		}
+		c := &ev.ToolCalls[i]
+		err := w.ToolCall(at, backend.ToolDelta{Index: call.place, ID: c.ID, Name: c.Name, Arguments: string(c.Arguments)})
+		if err != nil {
+			return err
+		}
+	}
+	if w.Generation().Chunks == before {
 		w.Other(at)
 		return nil
 	}
 	x.some = true
-	w.Reasoning(at, ev.Reasoning)
-	w.Text(at, ev.Text)
-	w.Text(at, ev.Refusal)
+	return nil
+}
+
+// deliverServed finds which calls an event adds to, and delivers what it says of those that the provider ran itself.
+func (x *exchange) deliverServed(w *backend.Writer, at time.Time, ev *openai.Event) error {
+	x.found = x.found[:0]
 	for i := range ev.ToolCalls {
 		c := &ev.ToolCalls[i]
-		err := w.ToolCall(at, backend.ToolDelta{
-			Index: x.calls.index(c), ID: c.ID, Name: c.Name, Arguments: string(c.Arguments),
+		call := x.calls.find(c)
+		x.found = append(x.found, call)
+		if !call.served {
+			continue
+		}
+		err := w.ServerTool(at, backend.ServerToolDelta{
+			Index: x.served.identified(call.id), ID: c.ID, Name: c.Name, Type: c.Name, Arguments: string(c.Arguments),
 		})
 		if err != nil {
 			return err
+		}
+	}
+	for i := range ev.ServerTools {
+		if d, news := x.served.delta(&ev.ServerTools[i]); news {
+			if err := w.ServerTool(at, d); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -211,50 +245,4 @@ func (x *exchange) verdict(res *wire.Response) error {
 		return x.c.invalid(Chat, res, "the reply is empty because it reached its bound: allow more tokens", nil)
 	}
 	return x.c.invalid(Chat, res, "the reply is empty: try again or change the request", nil)
-}
-
-// calls tells the calls of a streamed reply apart. Most servers number them; some number none, and some number all of
-// them 0 and tell them apart by id.
-type calls struct {
-	seen []seenCall
-	last int
-}
-
-type seenCall struct {
-	number int
-	id     string
-}
-
-// index returns which call of the reply c adds to, counted from 0.
-func (s *calls) index(c *openai.ToolCall) int {
-	i := len(s.seen) - 1
-	for ; i >= 0; i-- {
-		if s.adds(c, i) {
-			break
-		}
-	}
-	if i < 0 {
-		i = len(s.seen)
-		if i >= backend.MaxToolCalls {
-			return i // the writer refuses it
-		}
-		s.seen = append(s.seen, seenCall{number: c.Index})
-	}
-	if c.ID != "" {
-		s.seen[i].id = c.ID
-	}
-	s.last = i
-	return i
-}
-
-// adds reports whether c adds to call i.
-func (s *calls) adds(c *openai.ToolCall, i int) bool {
-	known := s.seen[i]
-	switch {
-	case c.Index >= 0:
-		return known.number == c.Index && (c.ID == "" || known.id == "" || known.id == c.ID)
-	case c.ID != "":
-		return known.id == c.ID
-	}
-	return c.Name == "" && i == s.last
 }
