@@ -201,6 +201,53 @@ func TestToolsStreamed(t *testing.T) {
 }
 
 // The program may run the calls itself.
+// Tools that the provider ran itself are not run again, though the program has one of that name, and they are in the
+// history and readers of a stream see them.
+func TestToolsOfTheProvider(t *testing.T) {
+	t.Parallel()
+	served := func(name string) []backend.ServerToolDelta {
+		return []backend.ServerToolDelta{{ID: "s1", Name: name, Type: name, Arguments: `{"a":1,"b":2}`}, {ResultType: "sum", Result: "3"}}
+	}
+	replies := []melleatest.Reply{
+		{Served: served("add"), Pieces: []string{"One. "}, Calls: []content.ToolCall{{ID: "c1", Name: "add", Arguments: `{"a":3,"b":2}`}}},
+		{Served: served("web_search"), Pieces: []string{"It is 5."}},
+	}
+	b := melleatest.NewBackend(replies...)
+	s, rec := start(t, b, mellea.WithTools(add), mellea.WithHistory(history.Chat()))
+	out, err := s.StartInstruct(t.Context(), "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for c, err := range out.Chunks(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Kind == backend.ChunkServerTool {
+			got = append(got, fmt.Sprint(c.ServerTool.Index, " ", c.ServerTool.Name, c.ServerTool.Result))
+		}
+	}
+	if diff := cmp.Diff(got, []string{"0 add", "0 3", "1 web_search", "1 3"}); diff != "" {
+		t.Errorf("chunks of the provider's tools (-got +want):\n%s", diff)
+	}
+	r, err := out.Reply(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := content.NewMessage(content.RoleAssistant,
+		content.ServerToolCall{ID: "s1", Name: "web_search", Type: "web_search", Arguments: `{"a":1,"b":2}`},
+		content.ServerToolResult{CallID: "s1", Type: "sum", Content: "3"}, content.Text("It is 5."))
+	if diff := cmp.Diff(r.Message, want); diff != "" {
+		t.Errorf("reply (-got +want):\n%s", diff)
+	}
+	if got := strings.Count(rec.Tree(), "  tool\n"); got != 1 {
+		t.Errorf("%d tools were run, want the one that the model asked for:\n%s", got, rec.Tree())
+	}
+	if last := s.History().View(); !last.At(last.Len() - 1).Equal(want) {
+		t.Errorf("the history ends with %v, want the reply as it is", last.At(last.Len()-1))
+	}
+}
+
 func TestCallTools(t *testing.T) {
 	t.Parallel()
 	b := melleatest.NewBackend(

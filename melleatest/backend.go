@@ -19,6 +19,8 @@ type Reply struct {
 	Pieces []string
 	// Calls are the tool calls of the reply.
 	Calls []content.ToolCall
+	// Served is what the backend ran itself, before the text: a delta for each call and each result.
+	Served []backend.ServerToolDelta
 	// Usage, FinishReason, ResponseID and ResponseModel fill the metadata; FinishReason defaults to "stop", and
 	// to "tool_calls" with Calls.
 	Usage         content.Usage
@@ -173,6 +175,11 @@ func (r Reply) produce(ctx context.Context, w *backend.Writer) error {
 	}
 	g := w.Generation()
 	g.ResponseID, g.ResponseModel = r.ResponseID, r.ResponseModel
+	for _, d := range r.Served {
+		if err := w.ServerTool(time.Now(), d); err != nil {
+			return err
+		}
+	}
 	for _, p := range r.Pieces {
 		if err := pause(); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,28 @@ func runChat(t *testing.T, s Suite) {
 			}
 			if seen[0].Stream != stream && !s.InProcess {
 				t.Errorf("got a request with stream=%t, want %t", seen[0].Stream, stream)
+			}
+		})
+	})
+	t.Run("what tools of another provider did is not sent back", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, stream bool) {
+			srv, b := s.serve(t, always(script{reply: s.reply()}))
+			req := ask(stream)
+			req.Messages = content.NewMessages(content.User("one"), content.NewMessage(content.RoleAssistant,
+				content.ServerToolCall{ID: "srvtoolu_1", Name: "web_search", Type: "web_search", Arguments: `{"query":"SERVED"}`},
+				content.ServerToolResult{CallID: "srvtoolu_1", Type: "web_search_tool_result", Content: `[{"title":"SERVED"}]`},
+				content.Text("two")), content.User("three"))
+			if _, err := generate(t, b, req); err != nil {
+				t.Fatal(err)
+			}
+			want := []content.Message{content.User("one"), content.Assistant("two"), content.User("three")}
+			got := srv.recorded()[0]
+			if diff := cmp.Diff(got.Messages.Slice(), want); diff != "" {
+				t.Errorf("messages (-got +want):\n%s", diff)
+			}
+			if bytes.Contains(got.body, []byte("SERVED")) || bytes.Contains(got.body, []byte("srvtoolu_1")) {
+				t.Errorf("the request tells of the tools:\n%s", got.body)
 			}
 		})
 	})

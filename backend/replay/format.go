@@ -70,6 +70,8 @@ type chunk struct {
 	Reasoning string `json:"reasoning,omitzero"`
 	Base64    bool   `json:"base64,omitzero"`
 	ToolCall  *delta `json:"tool_call,omitzero"`
+	// Served is what it added to a tool that the provider ran itself.
+	Served *serverDelta `json:"server_tool,omitzero"`
 }
 
 type delta struct {
@@ -77,6 +79,16 @@ type delta struct {
 	ID        string `json:"id,omitzero"`
 	Name      string `json:"name,omitzero"`
 	Arguments string `json:"arguments,omitzero"`
+}
+
+type serverDelta struct {
+	Index      int    `json:"index"`
+	ID         string `json:"id,omitzero"`
+	Name       string `json:"name,omitzero"`
+	Type       string `json:"type,omitzero"`
+	Arguments  string `json:"arguments,omitzero"`
+	ResultType string `json:"result_type,omitzero"`
+	Result     string `json:"result,omitzero"`
 }
 
 type generation struct {
@@ -151,6 +163,9 @@ func (c *chunk) chunk(at time.Time) (backend.Chunk, error) {
 		p.Kind = backend.ChunkToolCall
 		p.Tool = backend.ToolDelta{Index: t.Index, ID: t.ID, Name: t.Name, Arguments: t.Arguments}
 		return p, nil
+	case c.Served != nil:
+		p.Kind, p.ServerTool = backend.ChunkServerTool, backend.ServerToolDelta(*c.Served)
+		return p, nil
 	case c.Reasoning != "":
 		p.Kind, p.Text = backend.ChunkReasoning, c.Reasoning
 	case c.Text != "":
@@ -191,6 +206,9 @@ func (e *exchange) check() error {
 		at = c.At
 		if c.ToolCall != nil && (c.ToolCall.Index < 0 || c.ToolCall.Index >= backend.MaxToolCalls) {
 			return fmt.Errorf("chunk %d: the index of a tool call must be from 0 to %d", i+1, backend.MaxToolCalls-1)
+		}
+		if c.Served != nil && (c.Served.Index < 0 || c.Served.Index >= backend.MaxToolCalls) {
+			return fmt.Errorf("chunk %d: the index of a tool of the provider must be from 0 to %d", i+1, backend.MaxToolCalls-1)
 		}
 		if _, err := c.chunk(time.Time{}); err != nil {
 			return fmt.Errorf("chunk %d: not base64", i+1)

@@ -177,6 +177,9 @@ func recordChunk(c backend.Chunk, started time.Time) chunk {
 		r.Reasoning = text
 	case backend.ChunkToolCall:
 		r.ToolCall = &delta{c.Tool.Index, c.Tool.ID, c.Tool.Name, c.Tool.Arguments}
+	case backend.ChunkServerTool:
+		d := serverDelta(c.ServerTool)
+		r.Served = &d
 	default:
 		r.Text = text
 	}

@@ -32,6 +32,7 @@ type part struct {
 	Type      string `json:"type"`
 	ID        string `json:"id,omitzero"`
 	Name      string `json:"name,omitzero"`
+	Kind      string `json:"kind,omitzero"`
 	Text      string `json:"text,omitzero"`
 	Signature string `json:"signature,omitzero"`
 	Arguments string `json:"arguments,omitzero"`
@@ -114,6 +115,10 @@ func recordPart(p content.Part) part {
 		return part{Type: "tool_call", ID: p.ID, Name: p.Name, Arguments: p.Arguments}
 	case content.ToolResult:
 		return part{Type: "tool_result", ID: p.CallID, Name: p.Name, Text: p.Content, IsError: p.IsError}
+	case content.ServerToolCall:
+		return part{Type: "server_tool_call", ID: p.ID, Name: p.Name, Kind: p.Type, Arguments: p.Arguments}
+	case content.ServerToolResult:
+		return part{Type: "server_tool_result", ID: p.CallID, Kind: p.Type, Text: p.Content}
 	case content.Image:
 		if p.URL() != "" {
 			return part{Type: "image", URL: p.URL()}

@@ -87,17 +87,20 @@ func TestRoundTrip(t *testing.T) {
 				g.Sent = g.Sent.WithExtra("mode", "fast").WithTemperature(0.5)
 			},
 		},
+		"tools of the provider": {steps: []step{{served: &backend.ServerToolDelta{ID: "s1", Name: "web_search", Type: "search", Arguments: `{"q"`}}, {served: &backend.ServerToolDelta{Arguments: `:1}`}},
+			{served: &backend.ServerToolDelta{Index: 1, Name: "python"}}, {served: &backend.ServerToolDelta{ResultType: "found", Result: "[]"}}, {text: "a"}}},
 		"a character in two pieces": {steps: []step{{text: "caf\xc3"}, {text: "\xa9"}, {reasoning: "\xff"}}},
 		"nothing":                   {},
 		"only signs of life":        {steps: []step{{}, {}}},
 		"failure in the middle": {steps: []step{{text: "Hel"}}, err: &backend.Error{Provider: "test", Op: "chat", Status: 200,
 			Code: "invalid_response", Message: "secret", RequestID: "q", Remedy: "try again", Err: io.ErrUnexpectedEOF}},
-		"rate limit":               {err: &backend.Error{Provider: "test", Op: "chat", Status: 429, Code: "slow", RetryAfter: 7 * time.Second}},
-		"refused":                  {refuse: &backend.Error{Provider: "test", Op: "chat", Code: backend.CodeUnsupported, Remedy: "no audio"}},
-		"unreachable":              {err: &backend.Error{Provider: "test", Code: backend.CodeUnreachable, Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}},
-		"cancelled":                {steps: []step{{text: "He"}}, err: &backend.CancelledError{}},
-		"abandoned":                {steps: []step{{text: "He"}}, err: backend.ErrAbandoned},
-		"a tool call out of range": {steps: []step{{text: "He"}, {tool: &backend.ToolDelta{Index: -1}}}},
+		"rate limit":                     {err: &backend.Error{Provider: "test", Op: "chat", Status: 429, Code: "slow", RetryAfter: 7 * time.Second}},
+		"refused":                        {refuse: &backend.Error{Provider: "test", Op: "chat", Code: backend.CodeUnsupported, Remedy: "no audio"}},
+		"unreachable":                    {err: &backend.Error{Provider: "test", Code: backend.CodeUnreachable, Err: fmt.Errorf("dial: %w", syscall.ECONNREFUSED)}},
+		"cancelled":                      {steps: []step{{text: "He"}}, err: &backend.CancelledError{}},
+		"abandoned":                      {steps: []step{{text: "He"}}, err: backend.ErrAbandoned},
+		"a provider's tool out of range": {steps: []step{{served: &backend.ServerToolDelta{Index: backend.MaxToolCalls}}}},
+		"a tool call out of range":       {steps: []step{{text: "He"}, {tool: &backend.ToolDelta{Index: -1}}}},
 	}
 	for name, s := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -161,13 +164,15 @@ func randomScript(rng *rand.Rand) script {
 	}
 	for range rng.IntN(8) {
 		text := randomText(rng)
-		switch rng.IntN(4) {
+		switch rng.IntN(5) {
 		case 0:
 			s.steps = append(s.steps, step{reasoning: text})
 		case 1:
 			s.steps = append(s.steps, step{tool: &backend.ToolDelta{Index: rng.IntN(3), Arguments: "{}", Name: "f"}})
 		case 2:
 			s.steps = append(s.steps, step{})
+		case 3:
+			s.steps = append(s.steps, step{served: &backend.ServerToolDelta{Index: rng.IntN(3), Name: "f", ResultType: "r", Result: "{}"}})
 		default:
 			s.steps = append(s.steps, step{text: text})
 		}

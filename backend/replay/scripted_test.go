@@ -29,6 +29,7 @@ type step struct {
 	wait            time.Duration
 	text, reasoning string
 	tool            *backend.ToolDelta
+	served          *backend.ServerToolDelta
 }
 
 // scripted plays its scripts one after the other.
@@ -71,6 +72,10 @@ func (s *scripted) Generate(ctx context.Context, req backend.Request) (*backend.
 			switch now := time.Now(); {
 			case p.tool != nil:
 				if err := w.ToolCall(now, *p.tool); err != nil {
+					return err
+				}
+			case p.served != nil:
+				if err := w.ServerTool(now, *p.served); err != nil {
 					return err
 				}
 			case p.reasoning != "":

@@ -71,6 +71,8 @@ func write(w *backend.Writer, c backend.Chunk) error {
 		w.Reasoning(c.At, []byte(c.Text))
 	case backend.ChunkToolCall:
 		return w.ToolCall(c.At, c.Tool)
+	case backend.ChunkServerTool:
+		return w.ServerTool(c.At, c.ServerTool)
 	default:
 		w.Other(c.At)
 	}

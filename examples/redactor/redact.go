@@ -64,6 +64,12 @@ func redactMessage(m content.Message) content.Message {
 		case content.ToolResult:
 			p.Content = redact(p.Content)
 			part = p
+		case content.ServerToolCall:
+			p.Arguments = redact(p.Arguments)
+			part = p
+		case content.ServerToolResult:
+			p.Content = redact(p.Content)
+			part = p
 		}
 		parts = append(parts, part)
 	}

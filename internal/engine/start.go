@@ -74,9 +74,10 @@ func (l *lazyCall) converse(a ask, hold bool) *backend.Output {
 	req := backend.Request{}.WithLifecycle(conversation{l}, hold)
 	return backend.Start(l.ctx, req, backend.Generation{Provider: a.info.Provider}, func(ctx context.Context, w *backend.Writer) error {
 		generation, base, top := 0, 0, 0 // tool calls are numbered through
+		served, servedTop := 0, 0        // and so are tools of the provider
 		return l.scope.converse(ctx, a, l.call.tools, 0, func(_ int, c backend.Chunk) {
 			if generation != l.try.generations {
-				generation, base = l.try.generations, top
+				generation, base, served = l.try.generations, top, servedTop
 			}
 			switch c.Kind {
 			case backend.ChunkText:
@@ -87,6 +88,10 @@ func (l *lazyCall) converse(a ask, hold bool) *backend.Output {
 				c.Tool.Index += base
 				top = max(top, c.Tool.Index+1)
 				_ = w.ToolCall(c.At, c.Tool) // past the bound readers see no more of them
+			case backend.ChunkServerTool:
+				c.ServerTool.Index += served
+				servedTop = max(servedTop, c.ServerTool.Index+1)
+				_ = w.ServerTool(c.At, c.ServerTool)
 			}
 		}, &l.try)
 	})

@@ -3,8 +3,10 @@ package openai_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -32,8 +34,8 @@ func decodeTwice(t *testing.T, doc []byte, encode func([]byte, *openai.Event) []
 	for i := range twice.ToolCalls {
 		twice.ToolCalls[i].Index = max(twice.ToolCalls[i].Index, 0)
 	}
-	// A server always says who speaks, and has one choice and no error.
-	form := cmpopts.IgnoreFields(openai.Event{}, "Choices", "HasMessage", "HasRole", "HasError", "Moderated", "CostUSD", "HasCost")
+	// A server always says who speaks, and has one choice, no error and no tools of its own.
+	form := cmpopts.IgnoreFields(openai.Event{}, "Choices", "HasMessage", "HasRole", "HasError", "Moderated", "CostUSD", "HasCost", "ServerTools")
 	if diff := cmp.Diff(twice, once, cmpopts.EquateEmpty(), form); diff != "" {
 		t.Errorf("decoded again (-got +want):\n%s", diff)
 	}
@@ -44,6 +46,43 @@ var replySeeds = []string{
 	`{"choices":[{"delta":{"reasoning":"r","refusal":"n","tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`,
 	`{"choices":[{"message":{"content":[{"text":"a"},{"thinking":[{"text":"b"}]}]}}],"usage":{"prompt_tokens":1e3,"cache_creation_input_tokens":2,"completion_tokens_details":{"text_tokens":1}}}`,
 	`{"choices":[],"usage":{"prompt_tokens":1,"cost":0.00014}}`, `{"usage":{"cost":{"total_cost":1}}}`, `{"usage":{"cost":-1e999}}`,
+	`{"choices":[{"delta":{"executed_tools":[{"index":0,"type":"search","arguments":"{}","output":"o","search_results":{"results":[{"score":0.5}]}},{"index":1e9,"name":"python"}]}}]}`,
+	`{"choices":[{"message":{"tool_calls":[{"id":"srvtoolu_1","function":{"name":"web_search","arguments":"{}"}}],"provider_specific_fields":{"web_search_results":[{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[]}],"tool_results":null}}}]}`,
+}
+
+// What a document says of tools that the provider ran has a name or an id, is told in JSON that the document holds, and fails
+// no reply but for its number.
+func FuzzDecodeServerTools(f *testing.F) {
+	for _, s := range []string{
+		`[{"index":0,"type":"search","arguments":"{\"query\":\"x\"}","search_results":{"results":[]}}]`, `[{"type":"t","arguments":{"a":1},"output":"o"}]`,
+		`[{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"url":"u"}]}]`, `[{"tool_use_id":1},7,null,[]]`, `{"output":"x"}`, `null`, `[{"":"","name":"\ud800","x":[[[[]]]]}]`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, list []byte) {
+		if !jsontext.Value(list).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+			return
+		}
+		var d openai.Decoder
+		ev, err := d.Decode(fmt.Appendf(nil, `{"choices":[{"message":{"content":"a","executed_tools":%s,"provider_specific_fields":{"tool_results":%[1]s}}}]}`, list))
+		if err != nil {
+			if e, ok := errors.AsType[*openai.FormatError](err); !ok || e.Reason != "has too many elements" {
+				t.Fatalf("got error %v, want none", err)
+			}
+			return
+		}
+		if got := string(ev.Text); got != "a" {
+			t.Errorf("got the text %q, want that of the reply", got)
+		}
+		for _, s := range ev.ServerTools {
+			if s.Name == "" && s.ID == "" || s.Index < -1 || s.Index < 0 && s.ID == "" {
+				t.Errorf("got %+v, want a name or an id", s)
+			}
+			if len(s.Result) > 0 && !jsontext.Value(s.Result).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) || len(s.Result) > 6*len(list)+8 {
+				t.Errorf("got the result %q, want JSON of the document", s.Result)
+			}
+		}
+	})
 }
 
 func FuzzDecodeReply(f *testing.F) {

@@ -100,11 +100,11 @@ func (p *prompter) tokens(rendered string, mark *marker) []token {
 }
 
 // readable says whether a model can read a message: the error is for what is not text. Reasoning is left out, as the makers
-// of reasoning models ask.
+// of reasoning models ask, and what the tools of another provider did, of which the text tells.
 func readable(m content.Message) error {
 	for part := range m.Parts() {
 		switch part.(type) {
-		case content.Text, content.Reasoning, content.ToolCall, content.ToolResult:
+		case content.Text, content.Reasoning, content.ToolCall, content.ToolResult, content.ServerToolCall, content.ServerToolResult:
 		default:
 			return unsupported("chat", "a model in process reads text only: leave images, recordings and files out, or use an endpoint")
 		}
