@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
@@ -28,6 +29,9 @@ type node struct {
 	text  string
 	// structured stands in place of text while text is whole: JSON that a model wrote, as a value.
 	structured attribute.Value
+	// details, unless nil, are what stands beside field: both are in an object of their own, the member within.
+	details []attribute.KeyValue
+	within  attribute.Key
 	// instead returns what stands in place of a text that is of no use in part; nil for a text that can be cut.
 	instead func(node) node
 }
@@ -42,14 +46,21 @@ func (n node) value() attribute.Value {
 		}
 		members = append(members, attribute.Slice("parts", parts...))
 	}
+	if n.details == nil {
+		return attribute.MapValue(n.appendField(members)...)
+	}
+	within := attribute.MapValue(n.appendField(slices.Clone(n.details))...)
+	return attribute.MapValue(append(members, attribute.KeyValue{Key: n.within, Value: within})...)
+}
+
+func (n node) appendField(members []attribute.KeyValue) []attribute.KeyValue {
 	switch {
 	case n.field == "":
+		return members
 	case n.structured.Type() != attribute.EMPTY:
-		members = append(members, attribute.KeyValue{Key: attribute.Key(n.field), Value: n.structured})
-	default:
-		members = append(members, attribute.String(n.field, n.text))
+		return append(members, attribute.KeyValue{Key: attribute.Key(n.field), Value: n.structured})
 	}
-	return attribute.MapValue(members...)
+	return append(members, attribute.String(n.field, n.text))
 }
 
 // size is the length of the node as JSON.
@@ -100,6 +111,12 @@ func (c capture) part(key attribute.Key, p content.Part) node {
 		return c.identified(key, n, p.ID)
 	case content.ToolResult:
 		return c.identified(key, c.json(key, typed("tool_call_response", "response", ""), p.Content), p.CallID)
+	case content.ServerToolCall:
+		n := c.served(key, "server_tool_call", cmp.Or(p.Type, p.Name), "arguments", p.Arguments)
+		n.attrs = append(n.attrs, attribute.String("name", c.clean(key, p.Name)))
+		return c.identified(key, n, p.ID)
+	case content.ServerToolResult:
+		return c.identified(key, c.served(key, "server_tool_call_response", p.Type, "content", p.Content), p.CallID)
 	case content.Image:
 		if address := p.URL(); address != "" {
 			n := typed("uri", "uri", c.clean(key, withoutUser(address)))
@@ -120,6 +137,18 @@ func (c capture) part(key attribute.Key, p content.Part) node {
 		return n
 	}
 	return node{attrs: []attribute.KeyValue{attribute.String("type", "unknown")}}
+}
+
+// served returns what a tool of the provider was called with, or gave, as far as it is known: an object with its kind, the
+// rest of which is the provider's own affair.
+func (c capture) served(key attribute.Key, part, kind, field, text string) node {
+	n := typed(part, "", "")
+	n.within, n.details = attribute.Key(part), []attribute.KeyValue{attribute.String("type", c.clean(key, kind))}
+	if text != "" {
+		n.field = field
+		n = c.json(key, n, text)
+	}
+	return n
 }
 
 // modality is that of a file, by its media type.

@@ -150,7 +150,13 @@ func randomMessages(r *rand.Rand) []content.Message {
 	for range r.IntN(8) {
 		var parts []content.Part
 		for range r.IntN(5) {
-			switch r.IntN(10) {
+			switch r.IntN(13) {
+			case 10:
+				parts = append(parts, content.ServerToolCall{ID: text(), Name: text(), Type: text(), Arguments: object()})
+			case 11:
+				parts = append(parts, content.ServerToolResult{CallID: text(), Type: text(), Content: object()})
+			case 12:
+				parts = append(parts, content.ServerToolResult{Type: "t", Content: text()})
 			case 7:
 				if f, err := content.NewFile("n", "text/"+text(), []byte(text())); err == nil {
 					parts = append(parts, f)

@@ -89,7 +89,7 @@ type lookup struct {
 }
 
 // keyed runs n prompts with a new secret in everything that is content: system, prompt, variable, reasoning, reply, arguments
-// and result of a tool, reason of a check, error of a check, of a tool and of the server.
+// and result of a tool and of one of the provider's, reason of a check, error of a check, of a tool and of the server.
 func keyed(t *testing.T, tel *telemetry.Telemetry, v *vault, n int) {
 	t.Helper()
 	var next int
@@ -103,9 +103,15 @@ func keyed(t *testing.T, tel *telemetry.Telemetry, v *vault, n int) {
 			if err != nil {
 				return err
 			}
+			if err := served(w, v); err != nil {
+				return err
+			}
 			return w.ToolCall(time.Now(), backend.ToolDelta{ID: "c", Name: "lookup", Arguments: string(args)})
 		}
 		w.Reasoning(time.Now(), []byte("I think of "+v.secret()))
+		if err := served(w, v); err != nil {
+			return err
+		}
 		half := v.secret() // split over two chunks
 		w.Text(time.Now(), []byte("The answer is "+half[:7]))
 		w.Text(time.Now(), []byte(half[7:]+"."))
@@ -136,6 +142,23 @@ func keyed(t *testing.T, tel *telemetry.Telemetry, v *vault, n int) {
 		}
 	}
 	flush(t, tel)
+}
+
+// served tells of a tool that the provider ran, with a secret in everything that it says.
+func served(w *backend.Writer, v *vault) error {
+	called := backend.ServerToolDelta{ID: "s " + v.secret(), Name: "search " + v.secret(), Type: "of " + v.secret()}
+	args, err := json.Marshal(lookup{Query: "with " + v.secret(), Password: v.password(), Nested: map[string]string{v.secret(): v.secret()}})
+	if err != nil {
+		return err
+	}
+	found, err := json.Marshal([]any{map[string]any{"url": "https://example.com/" + v.secret(), "api_key": v.password()}, v.secret()})
+	if err != nil {
+		return err
+	}
+	gave := backend.ServerToolDelta{ResultType: "found " + v.secret(), Result: string(found)}
+	plain := backend.ServerToolDelta{Index: 1, Name: "code", Arguments: "print " + v.secret(), ResultType: "text", Result: "it printed " + v.secret()}
+	return errors.Join(w.ServerTool(time.Now(), called), w.ServerTool(time.Now(), backend.ServerToolDelta{Arguments: string(args)}),
+		w.ServerTool(time.Now(), gave), w.ServerTool(time.Now(), plain))
 }
 
 // exported waits for the spans and returns the bytes of everything that has been exported, by signal.
@@ -237,6 +260,10 @@ func TestRedactorSeesWhatWasMeant(t *testing.T) {
 			`{"content":"[redacted:email]","type":"text"},{"content":" [redacted:email]","type":"text"}`},
 		{"a text file", content.NewMessage(content.RoleUser, must[content.File](t)(content.NewFile("a.txt", "text/plain", []byte("a@example.com")))),
 			`{"content":"W3JlZGFjdGVkOmVtYWlsXQ==","mime_type":"text/plain","modality":"document","type":"blob"}`},
+		{"a call of the provider's tool", content.NewMessage(content.RoleAssistant, content.ServerToolCall{ID: "a@example.com", Name: "f", Type: "b@example.com", Arguments: `{"q":"a@example.com","password":"hunter two"}`}),
+			`{"id":"[redacted:email]","name":"f","server_tool_call":{"arguments":{"password":"[redacted]","q":"[redacted:email]"},"type":"[redacted:email]"},"type":"server_tool_call"}`},
+		{"what it gave", content.NewMessage(content.RoleAssistant, content.ServerToolResult{Type: "t", Content: `[{"by":"a@example.com"}]`}),
+			`{"server_tool_call_response":{"content":[{"by":"[redacted:email]"}],"type":"t"},"type":"server_tool_call_response"}`},
 		{"a name", content.NewMessage(content.RoleAssistant, content.ToolCall{Name: "a@example.com"}),
 			`{"arguments":"","name":"[redacted:email]","type":"tool_call"}`},
 	}

@@ -178,6 +178,18 @@ var wrong = []struct {
 	{"a response without a response", chat, func(d *document) {
 		d.set("gen_ai.input.messages", fromJSON(`[{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","result":1}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"a call of the provider's tool without details", chat, func(d *document) {
+		d.set("gen_ai.output.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"server_tool_call","name":"search","arguments":{}}]}]`))
+	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.output.messages"},
+	{"details of one without a type", chat, func(d *document) {
+		d.set("gen_ai.output.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"server_tool_call","name":"search","server_tool_call":{"arguments":{}}}]}]`))
+	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.output.messages"},
+	{"a call of the provider's tool without a name", chat, func(d *document) {
+		d.set("gen_ai.input.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"server_tool_call","server_tool_call":{"type":"search"}}]}]`))
+	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
+	{"what it gave as a list", chat, func(d *document) {
+		d.set("gen_ai.input.messages", fromJSON(`[{"role":"assistant","parts":[{"type":"server_tool_call_response","server_tool_call_response":[]}]}]`))
+	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
 	{"an image with a number for a modality", chat, func(d *document) {
 		d.set("gen_ai.input.messages", fromJSON(`[{"role":"user","parts":[{"type":"blob","modality":1,"content":"AA=="}]}]`))
 	}, check.GenAIContentSchema, check.Violation, "", "gen_ai.input.messages"},
