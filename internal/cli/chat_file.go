@@ -33,6 +33,7 @@ type savedMessage struct {
 	Role      string        `json:"role"`
 	Content   string        `json:"content"`
 	Reasoning string        `json:"reasoning,omitempty"`
+	Served    []savedServed `json:"server_tools,omitempty"`
 	ToolCalls []savedCall   `json:"tool_calls,omitempty"`
 	Results   []savedResult `json:"tool_results,omitempty"`
 }
@@ -50,6 +51,25 @@ type savedResult struct {
 	IsError bool   `json:"is_error,omitempty"`
 }
 
+// savedServed is a call of a tool that the provider ran itself, or what it gave, which may be known by its place only.
+type savedServed struct {
+	Call   *savedServerCall   `json:"call,omitempty"`
+	Result *savedServerResult `json:"result,omitempty"`
+}
+
+type savedServerCall struct {
+	ID        string `json:"id,omitempty"`
+	Name      string `json:"name"`
+	Type      string `json:"type,omitempty"`
+	Arguments string `json:"arguments,omitempty"`
+}
+
+type savedServerResult struct {
+	CallID  string `json:"call_id,omitempty"`
+	Type    string `json:"type,omitempty"`
+	Content string `json:"content"`
+}
+
 // saveMessage returns a message in the form of a file. Media are left out.
 func saveMessage(m content.Message) savedMessage {
 	s := savedMessage{Role: string(m.Role()), Content: m.Text(), Reasoning: m.Reasoning()}
@@ -59,6 +79,12 @@ func saveMessage(m content.Message) savedMessage {
 			s.ToolCalls = append(s.ToolCalls, savedCall(p))
 		case content.ToolResult:
 			s.Results = append(s.Results, savedResult(p))
+		case content.ServerToolCall:
+			call := savedServerCall(p)
+			s.Served = append(s.Served, savedServed{Call: &call})
+		case content.ServerToolResult:
+			result := savedServerResult(p)
+			s.Served = append(s.Served, savedServed{Result: &result})
 		}
 	}
 	return s
@@ -69,6 +95,13 @@ func (s savedMessage) message() content.Message {
 	var parts []content.Part
 	if s.Reasoning != "" {
 		parts = append(parts, content.Reasoning{Text: s.Reasoning})
+	}
+	for _, one := range s.Served {
+		if one.Call != nil {
+			parts = append(parts, content.ServerToolCall(*one.Call))
+		} else {
+			parts = append(parts, content.ServerToolResult(*one.Result))
+		}
 	}
 	if s.Content != "" {
 		parts = append(parts, content.Text(s.Content))
@@ -116,6 +149,11 @@ func parseChat(data []byte) (savedChat, error) {
 		case content.RoleUser, content.RoleAssistant, content.RoleTool:
 		default:
 			return s, fmt.Errorf("message %d has an unknown role", i+1)
+		}
+		for _, one := range m.Served {
+			if (one.Call == nil) == (one.Result == nil) {
+				return s, fmt.Errorf("message %d has a server tool that is not one of a call and a result", i+1)
+			}
 		}
 	}
 	return s, nil
@@ -185,6 +223,13 @@ func (s savedChat) markdown() []byte {
 	titles := map[string]string{"user": "User", "assistant": "Assistant", "tool": "Tool"}
 	for _, m := range s.Messages {
 		fmt.Fprintf(&b, "\n## %s\n", titles[m.Role])
+		for _, one := range m.Served {
+			if one.Call != nil {
+				fmt.Fprintf(&b, "\n%s\n", fenced("the provider calls "+one.Call.Name+" "+one.Call.Arguments))
+			} else {
+				fmt.Fprintf(&b, "\n%s\n", fenced(one.Result.Type+": "+one.Result.Content))
+			}
+		}
 		if text := strings.TrimSpace(m.Content); text != "" {
 			fmt.Fprintf(&b, "\n%s\n", text)
 		}

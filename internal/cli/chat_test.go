@@ -147,7 +147,7 @@ func TestChatKeepsParts(t *testing.T) {
 	t.Parallel()
 	talk := `{"mellea_chat":1,"model":"m","messages":[{"role":"user","content":"time?"},` +
 		`{"role":"assistant","content":"","reasoning":"hm","tool_calls":[{"id":"1","name":"clock","arguments":"{}"}]},` +
-		`{"role":"tool","content":"","tool_results":[{"call_id":"1","name":"clock","content":"noon"}]},{"role":"assistant","content":"noon"}]}`
+		`{"role":"tool","content":"","tool_results":[{"call_id":"1","name":"clock","content":"noon"}]},{"role":"assistant","content":"noon","server_tools":[{"call":{"id":"s1","name":"web_search","type":"search","arguments":"{}"}},{"result":{"call_id":"s1","type":"found","content":"[]"}},{"call":{"name":"python"}}]}]}`
 	f := newFake(t).echoes()
 	saved := filepath.Join(t.TempDir(), "again.json")
 	got := process{env: f.env(), stdin: "/save " + saved + "\n/save " + saved + ".md\n/undo\nb\n"}.run(t, "chat", "--load", file(t, "talk.json", talk))
@@ -163,7 +163,8 @@ func TestChatKeepsParts(t *testing.T) {
 	if diff := cmp.Diff(wanted, is); diff != "" {
 		t.Errorf("saved (-want +got):\n%s", diff)
 	}
-	if markdown, _ := os.ReadFile(saved + ".md"); !strings.Contains(string(markdown), "```\ncalls clock {}\n```") || !strings.Contains(string(markdown), "```\nclock: noon\n```") {
+	if markdown, _ := os.ReadFile(saved + ".md"); !strings.Contains(string(markdown), "```\ncalls clock {}\n```") || !strings.Contains(string(markdown), "```\nclock: noon\n```") ||
+		!strings.Contains(string(markdown), "```\nthe provider calls web_search {}\n```\n\n```\nfound: []\n```") {
 		t.Errorf("markdown = %q", markdown)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,6 +44,7 @@ type replyView struct {
 	text   io.Writer
 
 	mu       sync.Mutex // tools run in parallel
+	served   map[int]string // calls of the provider's tools that are not shown yet
 	thinking bool       // the cursor stands in reasoning
 	midLine  bool
 	wrote    bool
@@ -72,7 +75,32 @@ func (v *replyView) chunk(_ int, c backend.Chunk) {
 		}
 		v.wrote = true
 		v.write(v.text, c.Text, c.Text)
+	case backend.ChunkServerTool:
+		v.serverTool(c.ServerTool)
 	}
+}
+
+// serverTool shows a call of a tool that the provider runs once what it gave is there, as a call comes in pieces.
+func (v *replyView) serverTool(d backend.ServerToolDelta) {
+	if v.served == nil {
+		v.served = map[int]string{}
+	}
+	call := v.served[d.Index]
+	if d.Name != "" {
+		call = d.Name + " "
+	}
+	if len(call) < maxNote {
+		call += d.Arguments
+	}
+	v.served[d.Index] = call
+	if d.ResultType == "" {
+		return
+	}
+	delete(v.served, d.Index)
+	if call != "" {
+		v.line("→ the provider's " + call)
+	}
+	v.line("← " + d.ResultType + " " + d.Result)
 }
 
 func (v *replyView) write(w io.Writer, text, said string) {
@@ -88,17 +116,25 @@ func (v *replyView) newLine() {
 	}
 }
 
+// maxNote is how much of a note is shown.
+const maxNote = 300
+
 // note shows a line about the reply to a person.
 func (v *replyView) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.line(text)
+}
+
+// line is note under mu.
+func (v *replyView) line(text string) {
 	if !v.person {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	complete(v.text)
 	v.newLine()
 	v.thinking = false
-	v.write(v.app.Stdout, v.style.faint(shorten(oneLine(text), 300))+"\n", "\n")
+	v.write(v.app.Stdout, v.style.faint(shorten(oneLine(text), maxNote))+"\n", "\n")
 }
 
 // end completes what is shown of a reply, and returns the first error of showing it.
@@ -108,6 +144,9 @@ func (v *replyView) end(m content.Message) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for _, i := range slices.Sorted(maps.Keys(v.served)) { // that nothing is known to have come of
+		v.line("→ the provider's " + v.served[i])
+	}
 	complete(v.text)
 	v.newLine()
 	return v.err

@@ -40,6 +40,8 @@ func FuzzParseLine(f *testing.F) {
 // What can be read of a chat is written again as it was.
 func FuzzParseChat(f *testing.F) {
 	for _, seed := range []string{`{"mellea_chat":1,"messages":[]}`, `{"mellea_chat":1,"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"","tool_calls":[{"name":"x","arguments":"{}"}]}]}`,
+		`{"mellea_chat":1,"messages":[{"role":"assistant","content":"a","server_tools":[{"call":{"name":"x","type":"y","arguments":"{}"}},{"result":{"call_id":"s","type":"t","content":"[]"}}]}]}`,
+		`{"mellea_chat":1,"messages":[{"role":"assistant","content":"a","server_tools":[{}]}]}`,
 		`{"mellea_chat":2}`, `{}`, `[`} {
 		f.Add([]byte(seed))
 	}

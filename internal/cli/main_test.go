@@ -80,6 +80,7 @@ type fake struct {
 	message  string                                     // of the error
 	answer   func(q request) (reply string, status int) // in place of replies; a status that is not 0 is an error
 	tool     func(q request) string                     // the JSON of a tool call in place of a reply, "" for none; of Ollama alone
+	executed json.RawMessage                            // what tools of the provider did; of OpenAI alone
 	hang     chan struct{}                              // closed when a request is there; its reply never comes
 }
 
@@ -195,7 +196,7 @@ func (f *fake) openai(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"id": "1", "object": "chat.completion", "model": q.Model,
-		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]string{"role": "assistant", "content": reply}}},
+		"choices": []any{map[string]any{"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": reply, "executed_tools": f.executed}}},
 		"usage":   map[string]int{"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
 	})
 }

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -208,6 +209,23 @@ func TestChatShowsTools(t *testing.T) {
 	s.shows(prompt)
 	s.types("how much?\r")
 	for _, line := range []string{`→ calculator {"expression":"6*7"}` + "\r\n", "← 42\r\n", `→ calculator {"expression":"6*"}`, "ends too early", `→ shell\x1b[2J {}`, "failed: ", "it is 42", prompt} {
+		s.shows(line)
+	}
+	s.types("\x04")
+	if code := s.ends(); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+}
+
+// So are those that the provider ran itself.
+func TestChatShowsToolsOfTheProvider(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, "it rains")
+	f.executed = json.RawMessage(`[{"index":0,"type":"search\u001b[2J","arguments":"{\"query\":\"x\"}","output":"rain\u001b]0;x"},{"index":1,"type":"python","arguments":"1+1"}]`)
+	s := newScreen(t, []string{"NO_COLOR=1", "OPENAI_API_KEY=k"}, "chat", "--backend", "openai", "--base-url", f.URL+"/v1", "--model", "m")
+	s.shows(prompt)
+	s.types("weather?\r")
+	for _, line := range []string{`→ the provider's search\x1b[2J {"query":"x"}` + "\r\n", `← search\x1b[2J {"output":"rain\u001b]0;x"}` + "\r\n", "it rains", "→ the provider's python 1+1\r\n", prompt} {
 		s.shows(line)
 	}
 	s.types("\x04")
