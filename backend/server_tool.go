@@ -1,6 +1,10 @@
 package backend
 
-import "github.com/mellea-go/mellea/content"
+import (
+	"slices"
+
+	"github.com/mellea-go/mellea/content"
+)
 
 // ServerToolDelta adds to one tool that the provider ran itself while it made the reply: a [content.ServerToolCall] and the
 // [content.ServerToolResult] it gave. Deltas with the same Index belong together. ID, Name and Type come with the first,
@@ -56,9 +60,9 @@ func servedBy(m content.Message) (all []ServerToolDelta) {
 			n++
 		case content.ServerToolResult:
 			d := ServerToolDelta{Index: n, ID: p.CallID, ResultType: p.Type, Result: p.Content}
-			for i := len(all) - 1; i >= 0; i-- { // without an id it is that of the call before it
-				if all[i].ResultType == "" && all[i].ID == p.CallID {
-					d.Index = all[i].Index
+			for _, call := range slices.Backward(all) { // without an id it is that of the call before it
+				if call.ResultType == "" && call.ID == p.CallID {
+					d.Index = call.Index
 					break
 				}
 			}

@@ -43,9 +43,9 @@ type replyView struct {
 	style  style
 	text   io.Writer
 
-	mu       sync.Mutex // tools run in parallel
+	mu       sync.Mutex     // tools run in parallel
 	served   map[int]string // calls of the provider's tools that are not shown yet
-	thinking bool       // the cursor stands in reasoning
+	thinking bool           // the cursor stands in reasoning
 	midLine  bool
 	wrote    bool
 	err      error

@@ -57,7 +57,8 @@ func (d *Decoder) executedTools() error {
 		t.Name, t.Type = cmp.Or(t.Name, t.Type), cmp.Or(t.Type, t.Name)
 		if len(result) > 0 {
 			result[0] = '{'
-			t.ResultType, t.Result = t.Type, append(result, '}')
+			result = append(result, '}')
+			t.ResultType, t.Result = t.Type, result
 		}
 		return t, t.Name != ""
 	})
