@@ -28,7 +28,7 @@ type Ollama struct {
 	binary string
 	server *server
 
-	scripts atomic.Int64 // models made by Script
+	made atomic.Int64 // models made by Script and Seeing
 }
 
 // RunOllama starts Ollama and returns when it has loaded its model. ctx bounds
@@ -93,16 +93,29 @@ func (o *Ollama) command(ctx context.Context, args ...string) error {
 // returns its name. It answers in some 20 ms, after about half a second for the
 // first request, and has tools.
 func (o *Ollama) Script(ctx context.Context, script tinymodel.Script) (name string, err error) {
-	dir, err := os.MkdirTemp(o.server.dir, "script-")
+	return o.make(ctx, "scripted", func(dir string) (string, error) { return tinymodel.WriteModelfile(dir, script) })
+}
+
+// Seeing makes a model that says which colours are in the images it is shown, in
+// this server's store, and returns its name; see [tinymodel.WriteSeeing]. It is as
+// fast as that of [Ollama.Script], and has no tools.
+func (o *Ollama) Seeing(ctx context.Context) (name string, err error) {
+	return o.make(ctx, "seeing", tinymodel.WriteSeeingModelfile)
+}
+
+// make makes a model whose files write puts into a folder, and returns a name of
+// its own that begins with kind.
+func (o *Ollama) make(ctx context.Context, kind string, write func(dir string) (modelfile string, err error)) (name string, err error) {
+	dir, err := os.MkdirTemp(o.server.dir, kind+"-")
 	if err != nil {
 		return "", fmt.Errorf("components: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // the store has its own copy
-	modelfile, err := tinymodel.WriteModelfile(dir, script)
+	modelfile, err := write(dir)
 	if err != nil {
 		return "", err
 	}
-	name = fmt.Sprintf("scripted-%d", o.scripts.Add(1))
+	name = fmt.Sprintf("%s-%d", kind, o.made.Add(1))
 	return name, o.Create(ctx, name, modelfile)
 }
 

@@ -112,6 +112,21 @@ func serveFolder(t testing.TB, dir string) *TransformersServer {
 func Scripted(t testing.TB, o *Ollama, script tinymodel.Script) string {
 	t.Helper()
 	name, err := o.Script(t.Context(), script)
+	return forTest(t, o, name, err)
+}
+
+// Seeing makes a model on the server that says which colours are in the images
+// it is shown, as [Ollama.Seeing] does, for the time of the test, and returns its
+// name.
+func Seeing(t testing.TB, o *Ollama) string {
+	t.Helper()
+	name, err := o.Seeing(t.Context())
+	return forTest(t, o, name, err)
+}
+
+// forTest removes a model that was made when the test ends.
+func forTest(t testing.TB, o *Ollama, name string, err error) string {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func WriteScriptedFolder(dir string, s Script) error {
 	}
 
 	f := folder{}
-	embedding, output := c.weights()
+	embedding, output := c.weights(1)
 	f.tensor("model.embed_tokens.weight", embedding, len(c.tokens), codeSize)
 	f.tensor("lm_head.weight", output, len(c.tokens), codeSize)
 	f.layers(shape{kind: "qwen3", class: "Qwen3ForCausalLM", vocabulary: len(c.tokens), width: codeSize, feed: headSize, layers: 1, heads: codeSize / headSize, keys: 1,

@@ -12,6 +12,7 @@ const (
 	ggufUint32  = 4
 	ggufInt32   = 5
 	ggufFloat32 = 6
+	ggufBool    = 7
 	ggufString  = 8
 	ggufArray   = 9
 )
@@ -63,6 +64,12 @@ func (g *gguf) key(name string, values ...any) {
 func (g *gguf) number(name string, v int) { g.key(name, uint32(ggufUint32), uint32(v)) }
 
 func (g *gguf) float(name string, v float32) { g.key(name, uint32(ggufFloat32), v) }
+
+func (g *gguf) floats(name string, v ...float32) {
+	g.key(name, uint32(ggufArray), uint32(ggufFloat32), uint64(len(v)), v)
+}
+
+func (g *gguf) yes(name string) { g.key(name, uint32(ggufBool), true) }
 
 func (g *gguf) text(name, v string) { g.key(name, uint32(ggufString), v) }
 

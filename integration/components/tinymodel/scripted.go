@@ -29,9 +29,33 @@ func WriteScripted(w io.Writer, s Script) error {
 	if err != nil {
 		return err
 	}
+	l := newLlama(10000)
+	l.embedding, l.output = c.weights(1)
+	return l.write(w, "scripted", c)
+}
+
+// llama is what differs between the models of one layer that say a chain.
+type llama struct {
+	embedding, output []float32
+	// The matrices of the attention, which has one head for keys and values.
+	q, k, v, attended []float32
+	// rope is the base of the rotation: the higher it is, the fewer numbers of a
+	// key turn with its position.
+	rope float32
+}
+
+// newLlama returns one whose attention does nothing.
+func newLlama(rope float32) *llama {
+	return &llama{
+		q: make([]float32, codeSize*codeSize), k: make([]float32, codeSize*headSize),
+		v: make([]float32, codeSize*headSize), attended: make([]float32, codeSize*codeSize), rope: rope,
+	}
+}
+
+func (l *llama) write(w io.Writer, name string, c *chain) error {
 	var g gguf
 	g.text("general.architecture", "llama")
-	g.text("general.name", "scripted")
+	g.text("general.name", name)
 	g.number("general.file_type", 0)
 	g.number("llama.block_count", 1)
 	g.number("llama.context_length", scriptedContext)
@@ -42,26 +66,23 @@ func WriteScripted(w io.Writer, s Script) error {
 	g.number("llama.rope.dimension_count", headSize)
 	g.number("llama.vocab_size", len(c.tokens))
 	g.float("llama.attention.layer_norm_rms_epsilon", 1e-6)
-	g.float("llama.rope.freq_base", 10000)
+	g.float("llama.rope.freq_base", l.rope)
 	g.vocabulary(c.vocabulary)
 	g.text("tokenizer.chat_template", chatML)
 
-	embedding, output := c.weights()
-	g.tensor("token_embd.weight", embedding, codeSize, len(c.tokens))
+	g.tensor("token_embd.weight", l.embedding, codeSize, len(c.tokens))
 	g.tensor("output_norm.weight", ones(codeSize), codeSize)
-	g.tensor("output.weight", output, codeSize, len(c.tokens))
+	g.tensor("output.weight", l.output, codeSize, len(c.tokens))
 	g.tensor("blk.0.attn_norm.weight", ones(codeSize), codeSize)
 	g.tensor("blk.0.ffn_norm.weight", ones(codeSize), codeSize)
-	zero := func(name string, in, out int) {
-		g.tensor("blk.0."+name+".weight", make([]float32, in*out), in, out)
+	g.tensor("blk.0.attn_q.weight", l.q, codeSize, codeSize)
+	g.tensor("blk.0.attn_k.weight", l.k, codeSize, headSize)
+	g.tensor("blk.0.attn_v.weight", l.v, codeSize, headSize)
+	g.tensor("blk.0.attn_output.weight", l.attended, codeSize, codeSize)
+	for _, name := range []string{"ffn_gate", "ffn_up"} {
+		g.tensor("blk.0."+name+".weight", make([]float32, codeSize*headSize), codeSize, headSize)
 	}
-	zero("attn_q", codeSize, codeSize)
-	zero("attn_k", codeSize, headSize)
-	zero("attn_v", codeSize, headSize)
-	zero("attn_output", codeSize, codeSize)
-	zero("ffn_gate", codeSize, headSize)
-	zero("ffn_up", codeSize, headSize)
-	zero("ffn_down", headSize, codeSize)
+	g.tensor("blk.0.ffn_down.weight", make([]float32, headSize*codeSize), headSize, codeSize)
 	if err := g.writeTo(w); err != nil {
 		return fmt.Errorf("tinymodel: %w", err)
 	}
@@ -73,8 +94,9 @@ const chatML = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m[
 
 // weights returns the rows of the embedding and of the output matrix. Tokens
 // that the script does not follow on share a code, of which the first sign only
-// is set: the first reply follows on them.
-func (c *chain) weights() (embedding, output []float32) {
+// is set: the first reply follows on them. Codes leave out the first numbers of
+// an embedding, which are at least that one.
+func (c *chain) weights(leave int) (embedding, output []float32) {
 	signs := rand.New(rand.NewPCG(1, 2))
 	embedding = make([]float32, len(c.tokens)*codeSize)
 	output = make([]float32, len(c.tokens)*codeSize)
@@ -86,7 +108,7 @@ func (c *chain) weights() (embedding, output []float32) {
 			continue
 		}
 		row := output[follower*codeSize : (follower+1)*codeSize]
-		for i := 1; i < codeSize; i++ {
+		for i := leave; i < codeSize; i++ {
 			code[i] = float32(signs.IntN(2)*2 - 1)
 			row[i] += code[i] * certainty / codeSize
 		}
