@@ -45,6 +45,12 @@ type Lister interface {
 	Models(path string, names []string) (body []byte, ok bool)
 }
 
+// Describer is a [Dialect] of a server that tells what a model can do, which a backend may ask before it generates.
+type Describer interface {
+	// Describe answers a POST of path about a model that can do everything; ok is false for any other path.
+	Describe(path string) (reply []byte, ok bool)
+}
+
 // Received is what a fake server understood of a request.
 type Received struct {
 	Model    string

@@ -127,6 +127,10 @@ func (nativeAPI) Models(path string, list []string) ([]byte, bool) {
 	return encoded(map[string]any{"models": models}), path == "/api/tags"
 }
 
+func (nativeAPI) Describe(path string) ([]byte, bool) {
+	return encoded(map[string]any{"capabilities": []string{"completion", "tools", "thinking", "vision"}}), path == "/api/show"
+}
+
 func encoded(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -73,11 +73,19 @@ func noModel(err error, model string) error {
 	return err
 }
 
-func pullRemedy(model string) string {
+// showable reports whether a name can be part of a command that is shown.
+func showable(model string) bool {
 	for _, r := range model {
 		if r <= ' ' || r > '~' || r == '`' {
-			return "the model is not installed and its name is not one Ollama knows: `ollama list` shows those it has"
+			return false
 		}
+	}
+	return true
+}
+
+func pullRemedy(model string) string {
+	if !showable(model) {
+		return "the model is not installed and its name is not one Ollama knows: `ollama list` shows those it has"
 	}
 	return "the model is not installed: `ollama pull " + model + "`"
 }

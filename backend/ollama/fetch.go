@@ -130,22 +130,6 @@ func isPublic(a netip.Addr) bool {
 	return true
 }
 
-// urls counts the images that are known by their URL.
-func urls(ms content.Messages) int {
-	n := 0
-	for _, m := range ms.All() {
-		if m.PlainText() {
-			continue
-		}
-		for p := range m.Parts() {
-			if img, ok := p.(content.Image); ok && img.URL() != "" {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // resolve returns the messages with every image that is known by its URL fetched; an image that is there twice is
 // fetched once.
 func (f *fetcher) resolve(ctx context.Context, ms content.Messages) (content.Messages, error) {

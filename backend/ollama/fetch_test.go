@@ -175,8 +175,8 @@ func TestResolve(t *testing.T) {
 	}
 	ms := content.NewMessages(content.System("plain"), content.NewMessage(content.RoleUser, content.Text("a"), byURL, content.Text("b"), byURL),
 		content.NewMessage(content.RoleUser, byURL, bytes))
-	if got := urls(ms); got != 3 {
-		t.Errorf("urls = %d, want 3", got)
+	if all, byURL := pictures(ms); all != 4 || byURL != 3 {
+		t.Errorf("pictures = %d and %d by their URL, want 4 and 3", all, byURL)
 	}
 	got, err := local(ImageFetch{}).resolve(t.Context(), ms)
 	if err != nil {

@@ -21,6 +21,7 @@ type chat struct {
 	body   *bytes.Buffer // all but the model and the closing brace
 	stream bool
 	stops  bool // the request has stop sequences, which may leave nothing of a reply
+	shows  bool // the request has images
 	idle   time.Duration
 
 	begun bool // a message has come, if only an empty one
@@ -31,7 +32,8 @@ type chat struct {
 }
 
 // Generate starts one generation, as [backend.Backend] says. A part of a message or an option that Ollama cannot take
-// is an *[backend.Error] with [backend.CodeUnsupported] or [backend.CodeConfiguration], and nothing is sent.
+// is an *[backend.Error] with [backend.CodeUnsupported] or [backend.CodeConfiguration], and nothing is sent. With images the
+// server is asked once whether the model sees; for one that does not, the output has an error with [backend.CodeUnsupported].
 func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.Output, error) {
 	if b.err != nil {
 		return nil, b.err
@@ -43,14 +45,14 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	if picked := b.picked.Load(); picked != nil && sent.Model() == "" {
 		sent = sent.WithModel(*picked)
 	}
-	n := urls(req.Messages)
+	images, n := pictures(req.Messages)
 	switch {
 	case n > 0 && b.images.Disable:
 		return nil, unsupported("images by URL are switched off: fetch it and use content.NewImage")
 	case n > maxFetched:
 		return nil, unsupported("there are too many images by URL: fetch them and use content.NewImage")
 	}
-	c := &chat{b: b, body: wire.GetBuffer(), stream: sent.Stream(), stops: sent.Has(backend.NeutralStop),
+	c := &chat{b: b, body: wire.GetBuffer(), stream: sent.Stream(), shows: images > 0, stops: sent.Has(backend.NeutralStop),
 		idle: backend.DefaultStreamTimeout}
 	if d, ok := sent.StreamTimeout(); ok {
 		c.idle = d
@@ -87,6 +89,11 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 			return err
 		}
 		g.Model, g.Sent = model, g.Sent.WithModel(model)
+	}
+	if c.shows {
+		if err := c.b.mustSee(ctx, g.Model); err != nil {
+			return err
+		}
 	}
 	if c.later != nil {
 		if err := c.encode(ctx, g.Sent); err != nil {

@@ -13,8 +13,8 @@ import (
 // provider is the value of gen_ai.provider.name.
 const provider = "ollama"
 
-// Backend generates with models that an Ollama server serves. It is immutable but for the model it picks when none is
-// configured, and safe for concurrent use.
+// Backend generates with models that an Ollama server serves. It is immutable but for what it learns of the server: the model
+// it picks when none is configured, and which models see. It is safe for concurrent use.
 type Backend struct {
 	client    *wire.Client
 	options   backend.Options
@@ -26,6 +26,8 @@ type Backend struct {
 
 	picking chan struct{} // holds one token: the right to ask the server for a model
 	picked  atomic.Pointer[string]
+
+	sighted sighted
 }
 
 var (
