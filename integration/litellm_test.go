@@ -141,9 +141,10 @@ func TestLiteLLM(t *testing.T) {
 	})
 
 	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Name: "litellm", Against: "LiteLLM 1.106.12 before Ollama 0.17.4, " + server.Model,
+		backendtest.RunReal(t, b, backendtest.Real{Name: "litellm", Against: "LiteLLM 1.106.12 before Ollama 0.17.4, " + server.Model + " and scripted models for tools and images",
 			Temperature: true, Seed: true, RequestID: true, ModelUnknown: "no-such-model",
-			Tools: &backendtest.RealTools{Model: "openai/" + scripted, Prompt: weatherPrompt, Result: `{"rain":true}`, Spec: weather(t)}})
+			Tools:  &backendtest.RealTools{Model: "openai/" + scripted, Prompt: weatherPrompt, Result: `{"rain":true}`, Spec: weather(t)},
+			Images: pictures(t, "ollama_chat/"+components.Seeing(t, server))})
 	})
 }
 

@@ -121,9 +121,11 @@ func TestOllama(t *testing.T) {
 	testFormat(t, b)
 	testCancel(t, b)
 	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Name: "ollama", Against: "Ollama 0.17.4, " + server.Model + " and scripted models for tools and thinking",
-			Seed: true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model,
-			Tools: weatherTools(t, server), Reasoning: thinker(t, server)})
+		seeing := ollama.New(ollama.WithBaseURL(server.URL), ollama.WithModel(server.Model), ollama.WithImageFetch(ollama.ImageFetch{Private: true}))
+		backendtest.RunReal(t, seeing, backendtest.Real{Name: "ollama",
+			Against: "Ollama 0.17.4, " + server.Model + " and scripted models for tools, thinking and images",
+			Seed:    true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model,
+			Tools: weatherTools(t, server), Reasoning: thinker(t, server), Images: pictures(t, components.Seeing(t, server))})
 	})
 
 	t.Run("completes raw prompts as the server does", func(t *testing.T) {

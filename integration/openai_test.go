@@ -77,9 +77,10 @@ func TestOpenAIOnOllama(t *testing.T) {
 	testTools(t, b, scripted)
 
 	t.Run("conformance", func(t *testing.T) {
-		backendtest.RunReal(t, b, backendtest.Real{Name: "openai", Against: "Ollama 0.17.4 at /v1, " + server.Model,
+		backendtest.RunReal(t, b, backendtest.Real{Name: "openai", Against: "Ollama 0.17.4 at /v1, " + server.Model + " and scripted models for tools and images",
 			Seed: true, Temperature: true, ModelUnknown: "no-such-model", ResponseModel: server.Model,
-			Tools: &backendtest.RealTools{Model: scripted, Prompt: weatherPrompt, Result: `{"rain":true}`, Spec: weather(t)}})
+			Tools:  &backendtest.RealTools{Model: scripted, Prompt: weatherPrompt, Result: `{"rain":true}`, Spec: weather(t)},
+			Images: pictures(t, components.Seeing(t, server))})
 	})
 
 	t.Run("thinks", func(t *testing.T) {

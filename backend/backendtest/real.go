@@ -24,6 +24,8 @@ type Real struct {
 	Tools *RealTools
 	// Reasoning is a question that makes a model think; nil skips the check.
 	Reasoning *RealReasoning
+	// Images are pictures to ask about; nil skips the check.
+	Images *RealImages
 	// ResponseModel is what replies say made them; "" takes any.
 	ResponseModel string
 }
