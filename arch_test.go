@@ -22,7 +22,7 @@ const module = "github.com/mellea-go/mellea"
 
 // The layers of the module, lowest first. A package may import what its row allows and nothing else of the module.
 var (
-	layer0 = []string{"content", "schema", "hook", "internal/wire"}
+	layer0 = []string{"content", "schema", "hook", "internal/warnonce", "internal/wire"}
 	layer1 = []string{"backend", "history", "tool"}
 	layer2 = []string{"component", "internal/openai"}
 	layer3 = []string{"requirement"}
@@ -47,6 +47,7 @@ var architecture = []struct {
 	{"hook", nil, nil},
 	{"internal/gbnf", nil, []string{jsonModule}},
 	{"internal/gguf", nil, nil},
+	{"internal/warnonce", nil, nil},
 	{"internal/wire", nil, []string{jsonModule}},
 
 	{"backend", []string{"content", "schema", "tool"}, nil},

@@ -85,15 +85,15 @@ func turns(n int) int {
 
 // ToolChoice says whether the model is to call tools: "auto" leaves it to the model, "required" demands a call, "none" forbids
 // any, and the name of a tool demands a call of that one. A demand is for the first reply: with what the tools gave, the
-// model may answer. It is the parameter tool_choice of servers of the OpenAI dialect, and models in process are held to it;
-// others have none like it, and take it for an option of their own that they do not know.
+// model may answer. It is the parameter tool_choice of servers of the OpenAI dialect, and models in process are held to it.
+// Ollama and transformers serve cannot be told to: a demand is reported once and left out, or an error under [Strict].
 func ToolChoice(choice string) CallOption {
 	return option(func(o backend.Options) backend.Options {
 		switch choice {
 		case "auto", "none", "required":
-			return o.WithExtra("tool_choice", choice)
+			return o.WithExtra(backend.ToolChoice, choice)
 		}
-		return o.WithExtra("tool_choice", map[string]any{"type": "function", "function": map[string]any{"name": choice}})
+		return o.WithExtra(backend.ToolChoice, map[string]any{"type": "function", "function": map[string]any{"name": choice}})
 	})
 }
 

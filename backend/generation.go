@@ -40,6 +40,10 @@ type Generation struct {
 	Started, FirstChunk, FirstToken, Ended time.Time
 	// Chunks counts the pieces that arrived.
 	Chunks int
+
+	// Logits and RawLogits are the scores that were asked for by [Options.WithLogits] and [Options.WithRawLogits]: one for
+	// each token of the reply, in order, and one for the token that ended it. Nothing else keeps them.
+	Logits, RawLogits content.List[Scores]
 }
 
 // TimeToFirstChunk returns how long the first piece took, and false when none arrived.

@@ -27,6 +27,7 @@ type values struct {
 	stop                              []string
 	thinking                          string
 	stream, strict                    bool
+	logits, rawLogits                 bool
 	idle                              time.Duration
 	extra                             map[string]any
 
@@ -48,6 +49,8 @@ const (
 	setStream
 	setStrict
 	setIdle
+	setLogits
+	setRawLogits
 )
 
 func (o Options) with(bit uint32, change func(*values)) Options {
@@ -278,6 +281,27 @@ func (o Options) WithExtra(name string, value any) Options {
 		}
 		v.extra[name] = value
 	})
+}
+
+// WithoutExtra unsets a parameter of a provider's own name in every layer, for a backend that cannot honour it.
+func (o Options) WithoutExtra(name string) Options { return Options{o.v.withoutExtra(name)} }
+
+func (v *values) withoutExtra(name string) *values {
+	if v == nil {
+		return nil
+	}
+	under := v.under.withoutExtra(name)
+	_, has := v.extra[name]
+	if !has && under == v.under {
+		return v
+	}
+	less := *v
+	less.under = under
+	if has {
+		less.extra = maps.Clone(v.extra)
+		delete(less.extra, name)
+	}
+	return &less
 }
 
 // Extra returns the parameter of a provider's own name.

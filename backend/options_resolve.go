@@ -28,19 +28,29 @@ const (
 	NeutralSeed             Neutral = setSeed
 	NeutralStop             Neutral = setStop
 	NeutralThinking         Neutral = setThinking
+	NeutralLogits           Neutral = setLogits
+	NeutralRawLogits        Neutral = setRawLogits
 )
 
 var neutralNames = map[Neutral]string{
 	NeutralModel: "model", NeutralTemperature: "temperature", NeutralTopP: "top-p", NeutralTopK: "top-k",
 	NeutralFrequencyPenalty: "frequency-penalty", NeutralPresencePenalty: "presence-penalty",
 	NeutralMaxTokens: "max-tokens", NeutralContextWindow: "context-window", NeutralSeed: "seed", NeutralStop: "stop",
-	NeutralThinking: "thinking",
+	NeutralThinking: "thinking", NeutralLogits: "logits", NeutralRawLogits: "raw-logits",
 }
 
 func (n Neutral) String() string { return neutralNames[n] }
 
-// Has reports whether a neutral option is set.
-func (o Options) Has(n Neutral) bool { return o.find(uint32(n)) != nil }
+// Has reports whether a neutral option is set. Logits that are switched off are not.
+func (o Options) Has(n Neutral) bool {
+	switch n {
+	case NeutralLogits:
+		return o.Logits()
+	case NeutralRawLogits:
+		return o.RawLogits()
+	}
+	return o.find(uint32(n)) != nil
+}
 
 // OptionError says that the value of an option is not of its kind.
 type OptionError struct{ Name, Want string }
@@ -109,6 +119,8 @@ func (v *values) fill(below *values) {
 	copyIf(take&setStream, &v.stream, below.stream)
 	copyIf(take&setStrict, &v.strict, below.strict)
 	copyIf(take&setIdle, &v.idle, below.idle)
+	copyIf(take&setLogits, &v.logits, below.logits)
+	copyIf(take&setRawLogits, &v.rawLogits, below.rawLogits)
 	if len(below.extra) == 0 {
 		return
 	}
@@ -152,6 +164,42 @@ func (o Options) Without(unset ...Neutral) Options {
 		bits |= uint32(n)
 	}
 	return Options{o.v.without(bits)}
+}
+
+// Drop is [Options.Without] for the options that are set of those a backend lacks. Each is reported, or under strict options
+// refused: then the error is that of refuse, about the first.
+func (o Options) Drop(lacks []Neutral, refuse func(Neutral) error, report func(Neutral)) (Options, error) {
+	for _, n := range lacks {
+		if !o.Has(n) {
+			continue
+		}
+		if o.Strict() {
+			return o, refuse(n)
+		}
+		report(n)
+		o = o.Without(n)
+	}
+	return o, nil
+}
+
+// ToolChoice is the extra that says whether a model is to call tools, by the name and with the words of OpenAI's API.
+const ToolChoice = "tool_choice"
+
+// DropToolChoice takes [ToolChoice] out, for a backend whose provider has no such thing. It says whether tools are to be
+// offered: with "none" they are not, and "auto" is what the provider does. Anything else demands a call, which is reported, or
+// under strict options refused.
+func (o Options) DropToolChoice(refuse func() error, report func()) (rest Options, offer bool, err error) {
+	choice, set := o.Extra(ToolChoice)
+	if !set {
+		return o, true, nil
+	}
+	if choice != "auto" && choice != "none" {
+		if o.Strict() {
+			return o, true, refuse()
+		}
+		report()
+	}
+	return o.WithoutExtra(ToolChoice), choice != "none", nil
 }
 
 func (v *values) without(bits uint32) *values {
@@ -201,6 +249,10 @@ func (v *values) assign(name string, n Neutral, x any) error {
 			x = map[bool]string{true: "on", false: "off"}[on]
 		}
 		err = convert(name, "a boolean or a level", x, &v.thinking)
+	case NeutralLogits:
+		err = convert(name, "a boolean", x, &v.logits)
+	case NeutralRawLogits:
+		err = convert(name, "a boolean", x, &v.rawLogits)
 	case NeutralStop:
 		if s, ok := x.(string); ok {
 			x = []string{s}

@@ -78,7 +78,7 @@ func runChat(t *testing.T, s Suite) {
 
 func runReasoning(t *testing.T, s Suite) Outcome {
 	if !s.Reasoning {
-		return Cannot
+		return s.cannot(t, "reasoning")
 	}
 	both(t, func(t *testing.T, stream bool) {
 		reply := s.reply()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/internal/openai"
 )
 
@@ -32,7 +33,7 @@ func (d ChatCompletions) Decode(path string, body []byte) (Received, error) {
 	}
 	o := in.Request.Options
 	for name := range o.Extras() {
-		if !slices.Contains(d.Known, name) {
+		if name != backend.ToolChoice && !slices.Contains(d.Known, name) {
 			return Received{}, fmt.Errorf("unknown member %q", name)
 		}
 	}

@@ -12,7 +12,7 @@ func runModels(t *testing.T, s Suite) Outcome {
 	_, b := s.serve(t, always(script{}))
 	lister, can := b.(backend.ModelLister)
 	if !can {
-		return Cannot
+		return s.cannot(t, "models")
 	}
 	models, err := lister.ListModels(patient(t))
 	if err != nil {

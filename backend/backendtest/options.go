@@ -31,6 +31,8 @@ var settings = []struct {
 	{backend.NeutralSeed, func(o backend.Options) backend.Options { return o.WithSeed(-42) }, -42.0},
 	{backend.NeutralStop, func(o backend.Options) backend.Options { return o.WithStop("END", "\n") }, []any{"END", "\n"}},
 	{backend.NeutralThinking, func(o backend.Options) backend.Options { return o.WithThinking("high") }, "high"},
+	{backend.NeutralLogits, func(o backend.Options) backend.Options { return o.WithLogits(true) }, true},
+	{backend.NeutralRawLogits, func(o backend.Options) backend.Options { return o.WithRawLogits(true) }, true},
 }
 
 func runOptions(t *testing.T, s Suite) {
@@ -39,7 +41,9 @@ func runOptions(t *testing.T, s Suite) {
 		if !supported {
 			t.Run(tt.option.String()+" is not supported", func(t *testing.T) {
 				t.Parallel()
-				wantUnsupported(t, s, tt.option, tt.set)
+				req := ask(false)
+				req.Options = tt.set(req.Options)
+				wantUnsupported(t, s, tt.option.String(), req)
 			})
 			continue
 		}
@@ -72,6 +76,7 @@ func runOptions(t *testing.T, s Suite) {
 		wantMember(t, srv.recorded()[0].body, s.ExtraPath, "value")
 	})
 	runNative(t, s)
+	runPlaces(t, s)
 }
 
 func (s Suite) leftOpen(t *testing.T) {
@@ -132,22 +137,20 @@ func runNative(t *testing.T, s Suite) {
 	})
 }
 
-// wantUnsupported checks that an option is reported once, left out and, under strict options, refused.
-func wantUnsupported(t *testing.T, s Suite, option backend.Neutral, set func(backend.Options) backend.Options) {
+// wantUnsupported checks that an option of a request is reported once, left out and, under strict options, refused.
+func wantUnsupported(t *testing.T, s Suite, option string, req backend.Request) {
 	var log buffer
 	srv, b := s.serve(t, always(script{reply: s.reply()}), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	req := ask(false)
-	req.Options = set(req.Options)
 	for range 3 {
 		r, err := generate(t, b, req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Generation.Sent.Has(option) {
+		if has(r.Generation.Sent, option) {
 			t.Error("the option is among those sent, want it left out")
 		}
 	}
-	if got := strings.Count(log.String(), "level=WARN"); got != 1 || !strings.Contains(log.String(), option.String()) {
+	if got := strings.Count(log.String(), "level=WARN"); got != 1 || !strings.Contains(log.String(), option) {
 		t.Errorf("got %d warnings, want one that names %q:\n%s", got, option, log.String())
 	}
 	req.Options = req.Options.WithStrict(true)
@@ -158,6 +161,17 @@ func wantUnsupported(t *testing.T, s Suite, option backend.Neutral, set func(bac
 	if n := len(srv.recorded()); n != 3 {
 		t.Errorf("got %d requests, want none for the strict one", n-3)
 	}
+}
+
+// has reports whether an option is set, by its neutral name or the provider's.
+func has(o backend.Options, option string) bool {
+	for _, s := range settings {
+		if s.option.String() == option {
+			return o.Has(s.option)
+		}
+	}
+	_, ok := o.Extra(option)
+	return ok
 }
 
 // wantOption checks where a request has an option, unless the backend keeps that to itself.

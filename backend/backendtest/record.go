@@ -38,6 +38,8 @@ type Results struct {
 	Features map[string]Outcome `json:"features"`
 	// Options has what each neutral option is called in a request, "" for one that the provider does not have.
 	Options map[string]string `json:"options,omitempty"`
+	// Reasons says why features cannot be had that nothing refuses, by their ID.
+	Reasons map[string]string `json:"reasons,omitempty"`
 }
 
 // ReadResults reads a recorded file.
@@ -77,6 +79,10 @@ func newBoard(t *testing.T, s Suite) *board {
 	for _, o := range settings {
 		r.Options[o.option.String()] = s.Options[o.option]
 	}
+	for _, what := range places {
+		r.Options[what] = ""
+	}
+	r.Reasons = s.Lacks
 	return keepBoard(t, s.Name, r, func(f Feature) bool { return f.checkedBy(s) })
 }
 
@@ -121,6 +127,7 @@ func (b *board) check(t *testing.T) {
 		return
 	}
 	if b.partial() {
+		found.Options = recorded.Options
 		maps.DeleteFunc(recorded.Features, func(id string, _ Outcome) bool { _, ran := found.Features[id]; return !ran })
 	}
 	found.Date = recorded.Date
@@ -136,6 +143,7 @@ func (b *board) partial() bool { return b.ran < b.all }
 func (b *board) record(t *testing.T, old Results) {
 	found := b.results
 	if b.partial() {
+		found.Options = old.Options
 		ran := found.Features
 		found.Features = map[string]Outcome{}
 		maps.Copy(found.Features, old.Features)

@@ -43,6 +43,11 @@ type Suite struct {
 	Reasoning bool
 	// Tools says that replies may have tool calls; it must agree with what the backend says of itself.
 	Tools bool
+	// NoToolChoice says that the provider has no way to demand a call of a tool.
+	NoToolChoice bool
+	// Lacks says why the server or its models do not have a feature, by its ID, where there is nothing that a backend could
+	// refuse. A suite that is configured without such a feature must say so.
+	Lacks map[string]string
 	// ModelUnknown is the code of the 404 for a model the server does not know.
 	ModelUnknown string
 
@@ -57,6 +62,17 @@ type Suite struct {
 	// NoCallIDs says that the dialect has no ids of tool calls: the backend makes them up, and results go back in the order of
 	// their calls.
 	NoCallIDs bool
+
+	board *board
+}
+
+// cannot is the outcome of a feature that the suite is configured without, for which it must give the reason.
+func (s Suite) cannot(t *testing.T, feature string) Outcome {
+	t.Helper()
+	if s.Lacks[feature] == "" {
+		t.Errorf("the suite is configured without %s: give it what that needs, or the reason in Lacks[%q]", feature, feature)
+	}
+	return Cannot
 }
 
 // Config is what one backend of the suite is made with.
@@ -100,6 +116,7 @@ const (
 func Run(t *testing.T, s Suite) {
 	t.Helper()
 	board := newBoard(t, s)
+	s.board = board
 	for _, f := range features {
 		if !f.checkedBy(s) {
 			continue

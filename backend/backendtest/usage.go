@@ -10,7 +10,7 @@ import (
 
 func runUsage(t *testing.T, s Suite) Outcome {
 	if s.Usage.Total() == 0 {
-		return Cannot
+		return s.cannot(t, "usage")
 	}
 	s.wantUsage(t, func(u content.Usage) any { return u })
 	return Pass
@@ -18,7 +18,7 @@ func runUsage(t *testing.T, s Suite) Outcome {
 
 func runCachedUsage(t *testing.T, s Suite) Outcome {
 	if s.Usage.CacheReadTokens == 0 {
-		return Cannot
+		return s.cannot(t, "cached_usage")
 	}
 	s.wantUsage(t, func(u content.Usage) any { return [2]int{u.CacheReadTokens, u.CacheWriteTokens} })
 	return Pass
@@ -26,7 +26,7 @@ func runCachedUsage(t *testing.T, s Suite) Outcome {
 
 func runReasoningUsage(t *testing.T, s Suite) Outcome {
 	if s.Usage.ReasoningTokens == 0 {
-		return Cannot
+		return s.cannot(t, "reasoning_usage")
 	}
 	s.wantUsage(t, func(u content.Usage) any { return u.ReasoningTokens })
 	return Pass

@@ -130,7 +130,7 @@ func New(opts ...Option) *Backend {
 	case Transformers:
 		cfg.Style = openai.Style{MaxTokensField: "max_tokens", NoReasoning: true, NoStreamOptions: true}
 		cfg.Lacks = append(cfg.Lacks, backend.NeutralTopK, backend.NeutralThinking, backend.NeutralPresencePenalty)
-		cfg.Capabilities = backend.Capabilities{Images: true, Tools: true}
+		cfg.Capabilities, cfg.NoToolChoice = backend.Capabilities{Images: true, Tools: true}, true
 	default:
 		cfg.Capabilities.Batch = !at.router
 		if at.router {

@@ -27,9 +27,9 @@ func (b *Backend) GenerateBatch(ctx context.Context, req backend.BatchRequest) (
 	if b.err != nil {
 		return backend.BatchReply{}, b.err
 	}
-	sent, err := b.options.Merge(req.Options).Merge(backend.Options{}.WithStream(false)).Resolve(names)
+	sent, err := b.resolve(opBatch, req.Options.Merge(backend.Options{}.WithStream(false)))
 	if err != nil {
-		return backend.BatchReply{}, optionError(opBatch, err)
+		return backend.BatchReply{}, err
 	}
 	host, port := b.client.Server()
 	run := batch{b: b, items: make([]backend.BatchItem, req.Prompts.Len()), g: backend.Generation{Provider: provider, Model: sent.Model(), Sent: sent,

@@ -38,9 +38,16 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 	if b.err != nil {
 		return nil, b.err
 	}
-	sent, err := b.options.Merge(req.Options).Resolve(names)
+	sent, err := b.resolve(opChat, req.Options)
 	if err != nil {
-		return nil, optionError(opChat, err)
+		return nil, err
+	}
+	sent, offer, err := sent.DropToolChoice(func() error { return lacking(opChat, backend.ToolChoice) }, func() { b.leaveOut(backend.ToolChoice) })
+	if err != nil {
+		return nil, err
+	}
+	if !offer {
+		req.Tools = content.List[content.ToolSpec]{}
 	}
 	if picked := b.picked.Load(); picked != nil && sent.Model() == "" {
 		sent = sent.WithModel(*picked)

@@ -2,11 +2,11 @@ package ollama
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"sync/atomic"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/warnonce"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -20,6 +20,7 @@ type Backend struct {
 	options   backend.Options
 	keepAlive string
 	images    *fetcher
+	warnings  warnonce.Log
 	err       error // what makes the configuration unusable
 
 	batchConcurrency int
@@ -38,12 +39,12 @@ var (
 // New returns a backend for the server that OLLAMA_HOST names, by default http://127.0.0.1:11434. It does no I/O; a
 // setting that cannot work is reported by [Backend.Info] and [Backend.Generate].
 func New(opts ...Option) *Backend {
-	c := config{log: slog.New(slog.DiscardHandler)}
+	var c config
 	for _, o := range opts {
 		o(&c)
 	}
 	b := &Backend{options: c.options, keepAlive: c.keepAlive, images: newFetcher(c.images), picking: make(chan struct{}, 1),
-		batchConcurrency: DefaultBatchConcurrency}
+		warnings: warnonce.Log{Logger: c.log}, batchConcurrency: DefaultBatchConcurrency}
 	if c.batchConcurrency > 0 {
 		b.batchConcurrency = c.batchConcurrency
 	}
@@ -53,8 +54,8 @@ func New(opts ...Option) *Backend {
 	base := c.baseURL
 	if base == "" {
 		var ok bool
-		if base, ok = hostURL(os.Getenv("OLLAMA_HOST")); !ok { // Ollama's own client does the same
-			c.log.Warn("the port in OLLAMA_HOST is not a number from 1 to 65535: using the default one")
+		if base, ok = hostURL(os.Getenv(envHost)); !ok { // Ollama's own client does the same
+			b.warnings.Warn(envHost, "the port in OLLAMA_HOST is not a number from 1 to 65535: using the default one")
 		}
 	}
 	b.client, b.err = wire.New(wire.Config{
@@ -64,6 +65,27 @@ func New(opts ...Option) *Backend {
 		b.err = fail("configuration", b.err)
 	}
 	return b
+}
+
+const envHost = "OLLAMA_HOST"
+
+// resolve returns the options of a request as they are sent.
+func (b *Backend) resolve(op string, call backend.Options) (backend.Options, error) {
+	o, err := b.options.Merge(call).Resolve(names)
+	if err != nil {
+		return o, optionError(op, err)
+	}
+	return o.Drop(lacks, func(n backend.Neutral) error { return lacking(op, n.String()) }, func(n backend.Neutral) { b.leaveOut(n.String()) })
+}
+
+func lacking(op, option string) error {
+	return &backend.Error{Provider: provider, Op: op, Code: backend.CodeUnsupported,
+		Remedy: "Ollama has no option " + option + ": leave it out, or do without strict options"}
+}
+
+// leaveOut reports an option that has no effect.
+func (b *Backend) leaveOut(option string) {
+	b.warnings.Warn(option, "the provider has no such option, it is left out", "option", option, "provider", provider)
 }
 
 // String returns the address of the server.

@@ -64,5 +64,6 @@ func WithImageFetch(f ImageFetch) Option { return func(c *config) { c.images = f
 // More than OLLAMA_NUM_PARALLEL of the server only wait there.
 func WithBatchConcurrency(n int) Option { return func(c *config) { c.batchConcurrency = n } }
 
-// WithLogger sets where problems are reported that do not stop a request, at WARN. The default is to report none.
+// WithLogger sets where problems are reported that do not stop a request, such as an option that Ollama does not have, once
+// each, at WARN. The default is [slog.Default] at that time.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.log = l } }

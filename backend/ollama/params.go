@@ -24,6 +24,9 @@ var names = backend.Names{
 	"think":             backend.NeutralThinking,
 }
 
+// lacks are the neutral options that Ollama does not have. Its logprobs are no logits.
+var lacks = []backend.Neutral{backend.NeutralLogits, backend.NeutralRawLogits}
+
 // topLevel are the parameters of a chat request that stand beside "options" rather than in it.
 var topLevel = map[string]bool{
 	"format": true, "keep_alive": true, "truncate": true, "shift": true, "logprobs": true, "top_logprobs": true,

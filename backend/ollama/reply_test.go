@@ -21,7 +21,7 @@ import (
 // ignoreRun leaves out what differs from run to run.
 var ignoreRun = cmp.Options{
 	cmpopts.IgnoreFields(backend.Generation{}, "Started", "FirstChunk", "FirstToken", "Ended", "ServerPort"),
-	cmp.AllowUnexported(content.List[string]{}, content.List[backend.Retry]{}),
+	cmp.AllowUnexported(content.List[string]{}, content.List[backend.Retry]{}, content.List[backend.Scores]{}),
 	cmp.Comparer(func(a, b backend.Options) bool { return true }),
 }
 

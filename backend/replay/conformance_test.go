@@ -41,5 +41,6 @@ func TestRecorderConformance(t *testing.T) {
 			Audio: content.Modality{InputTokens: 1}},
 		Reasoning: true, Tools: true,
 		ModelUnknown: "model_not_found",
+		Lacks:        map[string]string{"models": "a recording is of one model"},
 	})
 }

@@ -22,7 +22,7 @@ import (
 
 // equal compares all but the times, which are those of the run.
 var equal = cmp.Options{
-	cmp.AllowUnexported(observed{}, content.List[string]{}, content.List[backend.Retry]{}),
+	cmp.AllowUnexported(observed{}, content.List[string]{}, content.List[backend.Retry]{}, content.List[backend.Scores]{}),
 	cmp.Comparer(func(a, b content.Message) bool { return a.Equal(b) }),
 	cmp.Comparer(func(a, b backend.Options) bool { return fmt.Sprint(flatten(a)) == fmt.Sprint(flatten(b)) }),
 	cmp.Comparer(func(a, b error) bool { return reflect.DeepEqual(stripCause(a), stripCause(b)) }),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mellea-go/mellea/backend"
 	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/warnonce"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -25,8 +26,7 @@ type Backend struct {
 	options     backend.Options
 	concurrency int
 	info        backend.Info
-	logger      *slog.Logger
-	reported    sync.Map // what was reported once
+	warnings    warnonce.Log
 }
 
 var (
@@ -97,7 +97,7 @@ var (
 		"stop":                  backend.NeutralStop,
 		"reasoning_effort":      backend.NeutralThinking,
 	}
-	chatLacks  = []backend.Neutral{backend.NeutralContextWindow, backend.NeutralTopK}
+	chatLacks  = []backend.Neutral{backend.NeutralContextWindow, backend.NeutralTopK, backend.NeutralLogits, backend.NeutralRawLogits}
 	batchNames = backend.Names{
 		"model_id":       backend.NeutralModel,
 		"temperature":    backend.NeutralTemperature,
@@ -109,6 +109,7 @@ var (
 	}
 	batchLacks = []backend.Neutral{
 		backend.NeutralContextWindow, backend.NeutralFrequencyPenalty, backend.NeutralPresencePenalty, backend.NeutralThinking,
+		backend.NeutralLogits, backend.NeutralRawLogits,
 	}
 )
 
@@ -122,17 +123,9 @@ func (b *Backend) resolve(op string, names backend.Names, lacks []backend.Neutra
 		return o, &backend.Error{Provider: Provider, Op: op, Code: backend.CodeConfiguration,
 			Remedy: "no model: name one with WithModel (--model), for example ibm/granite-4-h-small"}
 	}
-	for _, n := range lacks {
-		if !o.Has(n) {
-			continue
-		}
-		if o.Strict() {
-			return o, unsupported(op, "the service has no option "+n.String()+" for a "+op+": leave it out, or do without strict options")
-		}
-		b.report(op, n)
-		o = o.Without(n)
-	}
-	return o, nil
+	return o.Drop(lacks, func(n backend.Neutral) error {
+		return unsupported(op, "the service has no option "+n.String()+" for a "+op+": leave it out, or do without strict options")
+	}, func(n backend.Neutral) { b.report(op, n) })
 }
 
 func unsupported(op, remedy string) error {
@@ -141,14 +134,7 @@ func unsupported(op, remedy string) error {
 
 // report says once that an option has no effect.
 func (b *Backend) report(op string, n backend.Neutral) {
-	if _, again := b.reported.LoadOrStore(op+" "+n.String(), true); again {
-		return
-	}
-	logger := b.logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	logger.Warn("the provider has no such option, it is left out", "option", n.String(), "operation", op, "provider", Provider)
+	b.warnings.Warn(op+" "+n.String(), "the provider has no such option, it is left out", "option", n.String(), "operation", op, "provider", Provider)
 }
 
 // do makes a call with a token that is good and, when the service does not take that, once more with another. onRetry

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/warnonce"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -158,7 +159,7 @@ func New(opts ...Option) *Backend {
 		c.concurrency = DefaultBatchConcurrency
 	}
 	b := &Backend{
-		options: c.options, query: "version=" + c.version, concurrency: c.concurrency, logger: c.logger,
+		options: c.options, query: "version=" + c.version, concurrency: c.concurrency, warnings: warnonce.Log{Logger: c.logger},
 		info: backend.Info{
 			Provider: Provider, Model: c.options.Model(), NeedsModel: c.options.Model() == "",
 			Capabilities: backend.Capabilities{Images: true, Audio: true, Tools: true, Batch: true, Structured: backend.StructuredSchema},

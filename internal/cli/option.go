@@ -24,6 +24,8 @@ var neutral = map[string]func(backend.Options, string) (backend.Options, bool){
 	"context-window":    integer(backend.Options.WithContextWindow),
 	"seed":              integer(backend.Options.WithSeed),
 	"thinking":          func(o backend.Options, v string) (backend.Options, bool) { return o.WithThinking(v), v != "" },
+	"logits":            boolean(backend.Options.WithLogits),
+	"raw-logits":        boolean(backend.Options.WithRawLogits),
 	"stop":              stop,
 	"stream-timeout": func(o backend.Options, v string) (backend.Options, bool) {
 		d, err := time.ParseDuration(v)
@@ -35,6 +37,7 @@ var neutral = map[string]func(backend.Options, string) (backend.Options, bool){
 var wants = map[string]string{
 	"temperature": "a number", "top-p": "a number", "frequency-penalty": "a number", "presence-penalty": "a number",
 	"top-k": "a whole number", "max-tokens": "a whole number", "context-window": "a whole number", "seed": "a whole number",
+	"logits": "true or false", "raw-logits": "true or false",
 	"thinking": "a level such as low, on or off", "stop": "a text", "stream-timeout": "a duration such as 30s",
 }
 
@@ -90,6 +93,13 @@ func integer[N int | int64](with func(backend.Options, N) backend.Options) func(
 			return o, false
 		}
 		return with(o, N(n)), true
+	}
+}
+
+func boolean(with func(backend.Options, bool) backend.Options) func(backend.Options, string) (backend.Options, bool) {
+	return func(o backend.Options, v string) (backend.Options, bool) {
+		on, err := strconv.ParseBool(v)
+		return with(o, on), err == nil
 	}
 }
 

@@ -61,8 +61,8 @@ func (s Scope) converse(ctx context.Context, a ask, tools tool.Set, iteration in
 		switch {
 		case len(calls) == 0 && !format.IsZero() && format.Validate([]byte(t.reply.Message.Text())) != nil:
 			a.format = format
-			if _, chosen := a.options.Extra(toolChoice); chosen { // servers refuse a choice without tools
-				a.options = a.options.WithExtra(toolChoice, "none")
+			if _, chosen := a.options.Extra(backend.ToolChoice); chosen { // servers refuse a choice without tools
+				a.options = a.options.WithExtra(backend.ToolChoice, "none")
 			} else {
 				a.tools = content.List[content.ToolSpec]{}
 			}
@@ -88,14 +88,11 @@ func (s Scope) converse(ctx context.Context, a ask, tools tool.Set, iteration in
 		}
 		t.steps = t.steps.Append(said...)
 		a.messages = a.messages.Append(said...)
-		if choice, chosen := a.options.Extra(toolChoice); chosen && choice != "auto" && choice != "none" {
-			a.options = a.options.WithExtra(toolChoice, "auto") // it has called one: forced again, it could never answer
+		if choice, chosen := a.options.Extra(backend.ToolChoice); chosen && choice != "auto" && choice != "none" {
+			a.options = a.options.WithExtra(backend.ToolChoice, "auto") // it has called one: forced again, it could never answer
 		}
 	}
 }
-
-// toolChoice is the parameter by which a server of the OpenAI dialect is told whether to call tools.
-const toolChoice = "tool_choice"
 
 // ask makes one generation and waits for it.
 func (s Scope) ask(ctx context.Context, a ask, iteration int, sink func(int, backend.Chunk), t *try) (*generation, *backend.Output, error) {

@@ -35,6 +35,7 @@ func render(rows []backendtest.Results) []byte {
 			b.WriteString("A model in process has a scripted engine in the place of a server; what only servers and networks do is not checked there.\n\n")
 		}
 		matrix(&b, fakes)
+		reasons(&b, fakes)
 	}
 	if len(reals) > 0 {
 		b.WriteString("\n### Against real components\n\nThe integration run compares these columns with what it finds.\n\n")
@@ -45,7 +46,7 @@ func render(rows []backendtest.Results) []byte {
 		}
 	}
 	if len(fakes) > 0 {
-		b.WriteString("\n### Options\n\nWhere a request has each neutral option. One that a backend does not have (–) is reported once and left out, or an error under `mellea.Strict()`.\n\n")
+		b.WriteString("\n### Options\n\nWhere a request has each neutral option, and what else shapes a reply. One that a backend does not have (–) is reported once and left out, or an error under `mellea.Strict()`.\n\n")
 		options(&b, fakes)
 	}
 	return b.Bytes()
@@ -68,6 +69,19 @@ func matrix(b *bytes.Buffer, columns []backendtest.Results) {
 		if checked {
 			b.Write(line.Bytes())
 			b.WriteByte('\n')
+		}
+	}
+}
+
+// reasons says why a feature cannot be had where nothing refuses it.
+func reasons(b *bytes.Buffer, columns []backendtest.Results) {
+	head := "\nNothing refuses these, as nobody can ask for them:\n\n"
+	for f := range backendtest.Features() {
+		for _, c := range columns {
+			if reason := c.Reasons[f.ID]; reason != "" {
+				fmt.Fprintf(b, "%s- %s, %s: %s.\n", head, c.Backend, f.Title, reason)
+				head = ""
+			}
 		}
 	}
 }

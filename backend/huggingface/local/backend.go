@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/internal/warnonce"
 )
 
 // Backend runs models in this process. It is safe for concurrent use; sessions that share it share the weights. Close
@@ -26,10 +26,9 @@ type Backend struct {
 	contexts int
 	window   int
 	cache    cache
-	folder   string // for models that had to be converted, "" is that of the user
-	logger   *slog.Logger
-	problem  error    // what makes the configuration unusable
-	reported sync.Map // options reported as having no effect
+	folder   string       // for models that had to be converted, "" is that of the user
+	problem  error        // what makes the configuration unusable
+	warnings warnonce.Log // of options that have no effect
 
 	closing chan struct{}  // closes when Close begins
 	running sync.WaitGroup // generations, batches and loads
@@ -62,7 +61,7 @@ func New(opts ...Option) *Backend {
 	b := &Backend{
 		engine: c.engine, settings: loadSettings{threads: c.threads, gpuLayers: c.gpuLayers},
 		model: c.model, template: c.template, toolFormat: c.tools, options: c.options, contexts: c.contexts, window: c.window,
-		cache: findCache(os.Getenv), folder: c.folder, logger: c.log, closing: make(chan struct{}), models: map[string]*model{},
+		cache: findCache(os.Getenv), folder: c.folder, warnings: warnonce.Log{Logger: c.log}, closing: make(chan struct{}), models: map[string]*model{},
 	}
 	const mostThreads, mostContexts = 1024, 1024
 	switch {
@@ -161,12 +160,5 @@ func (b *Backend) Close() error {
 
 // report says once that an option has no effect.
 func (b *Backend) report(option, why string) {
-	if _, again := b.reported.LoadOrStore(option, true); again {
-		return
-	}
-	logger := b.logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	logger.Warn(why, "option", option, "provider", provider)
+	b.warnings.Warn(option, why, "option", option, "provider", provider)
 }

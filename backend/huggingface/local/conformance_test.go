@@ -51,9 +51,15 @@ func TestConformance(t *testing.T) {
 			backend.NeutralMaxTokens:        "max_new_tokens",
 			backend.NeutralSeed:             "seed",
 			backend.NeutralStop:             "stop_strings",
+			backend.NeutralLogits:           "output_scores",
+			backend.NeutralRawLogits:        "output_logits",
 		},
-		// The bound and the stop sequences are the backend's own matter, and of a seed the engine gets what fits.
-		Kept:            []backend.Neutral{backend.NeutralMaxTokens, backend.NeutralSeed, backend.NeutralStop},
+		// The bound, the stop sequences and the scores are the backend's own matter, and of a seed the engine gets what fits.
+		Kept: []backend.Neutral{backend.NeutralMaxTokens, backend.NeutralSeed, backend.NeutralStop, backend.NeutralLogits, backend.NeutralRawLogits},
+		Lacks: map[string]string{
+			"cached_usage":    "a prompt is computed anew for each call",
+			"reasoning_usage": "tokens are counted, whatever they say",
+		},
 		NativeMaxTokens: "max_new_tokens",
 		Extra:           "grammar", ExtraPath: "grammar",
 		SchemaPath: "grammar", BatchSchemaPath: "grammar",

@@ -43,6 +43,11 @@ type sequence interface {
 	decode(ts []token) error
 	// sample chooses the next token. false says that the grammar leaves none.
 	sample(s sampler) (token, bool)
+	// logits returns what the model makes of each token as the next, which decode has computed; the slice is the caller's.
+	logits() []float32
+	// scores returns what sample has chosen by, when the sampler's settings say that it is wanted: negative infinity for a
+	// token that could not be. The slice is the caller's.
+	scores() []float32
 	clear()
 	free()
 }
@@ -62,6 +67,7 @@ type sampling struct {
 	window                            int     // tokens that penalties look back on
 	seed                              uint32
 	grammar                           string // GBNF, its rule root first
+	scored                            bool   // what tokens are chosen by is wanted
 }
 
 const provider = "huggingface"

@@ -214,6 +214,23 @@ func (s *fakeSequence) sample(by sampler) (token, bool) {
 	return fakeCall, true
 }
 
+// logits of a vocabulary of four are the number of the step and of the token; scores are those, halved.
+func (s *fakeSequence) logits() []float32 {
+	var all []float32
+	for i := range 4 {
+		all = append(all, float32(10*s.said+i))
+	}
+	return all
+}
+
+func (s *fakeSequence) scores() []float32 {
+	all := s.logits()
+	for i := range all {
+		all[i] /= 2
+	}
+	return all
+}
+
 func (s *fakeSequence) clear() { s.held, s.said = nil, 0 }
 func (s *fakeSequence) free()  { s.f.contexts.Add(-1) }
 

@@ -125,6 +125,7 @@ func (c *chat) run(ctx context.Context, w *backend.Writer) error {
 		err = ended
 	}
 	g.Usage = content.Usage{InputTokens: r.in, OutputTokens: r.out}
+	g.Logits, g.RawLogits = content.ListOf(r.logits...), content.ListOf(r.rawLogits...)
 	if err != nil {
 		return err
 	}
@@ -166,8 +167,10 @@ type run struct {
 	follow func(sampler, bool) (done bool, err error) // runs after each token, nil for nothing
 
 	in, out int // tokens
-	finish  string
-	last    time.Time // when the last token came
+
+	logits, rawLogits []backend.Scores
+	finish            string
+	last              time.Time // when the last token came
 }
 
 var errSilent = errors.New("no token within the stream timeout")
@@ -279,7 +282,7 @@ func (r *run) generate(ctx context.Context, seq sequence, s sampler, window int)
 	var piece []byte
 	var err error
 	for {
-		t, ok := seq.sample(s)
+		t, ok := r.sample(seq, s)
 		if !ok {
 			return &backend.Error{Provider: provider, Op: r.op, Code: backend.CodeInvalidResponse, Err: io.ErrUnexpectedEOF,
 				Remedy: "the grammar leaves the model no token to go on with: loosen the schema or the grammar"}
@@ -314,6 +317,18 @@ func (r *run) generate(ctx context.Context, seq sequence, s sampler, window int)
 			return err
 		}
 	}
+}
+
+// sample chooses the next token, and keeps the scores that are asked for.
+func (r *run) sample(seq sequence, s sampler) (token, bool) {
+	if r.set.rawLogits {
+		r.rawLogits = append(r.rawLogits, backend.NewScores(seq.logits()))
+	}
+	t, ok := seq.sample(s)
+	if ok && r.set.sampling.scored {
+		r.logits = append(r.logits, backend.NewScores(seq.scores()))
+	}
+	return t, ok
 }
 
 // piece appends the text of a token: nothing for a control token, unless it is one of the tags.

@@ -5,6 +5,7 @@ package local
 import (
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -144,6 +145,8 @@ type cppSequence struct {
 	// What C reads and writes: parts of the sequence, so that they are on the heap and stay where they are.
 	all, one llama.TokenDataArray
 	only     llama.TokenData
+
+	scored []float32 // see scores
 }
 
 func (s *cppSequence) free()  { _ = llama.Free(s.ctx) }               // it fails for no context only
@@ -170,6 +173,34 @@ func (s *cppSequence) decode(ts []token) error {
 		err = decodeError(code)
 	}
 	return err
+}
+
+func (s *cppSequence) logits() []float32 {
+	logits, _ := llama.GetLogitsIth(s.ctx, -1, s.w.n) // without any there is nothing to sample from, which is told
+	return slices.Clone(logits)                       // they are the context's
+}
+
+func (s *cppSequence) scores() []float32 { return s.scored }
+
+// score keeps what a token was chosen by. Of one that was chosen freely the grammar is asked now what else it allows, which
+// does not change what is chosen.
+func (s *cppSequence) score(c *cppSampler, free bool) {
+	s.scored = make([]float32, s.w.n)
+	for i := range s.scored {
+		s.scored[i] = never
+	}
+	for _, d := range unsafe.Slice(s.all.Data, s.all.Size) { //nolint:gosec // as C has left it
+		s.scored[d.Id] = d.Logit
+	}
+	if c.grammar == 0 || !free || !s.candidates() {
+		return
+	}
+	llama.SamplerApply(c.grammar, &s.all)
+	for _, d := range s.data {
+		if d.Logit == never {
+			s.scored[d.Id] = never
+		}
+	}
 }
 
 // candidates makes every token one.
@@ -207,10 +238,14 @@ func (s *cppSequence) sample(by sampler) (token, bool) {
 	if !ok {
 		return 0, false
 	}
-	if c.grammar != 0 && !s.allowed(c.grammar, chosen.Id) {
+	free := c.grammar == 0 || s.allowed(c.grammar, chosen.Id)
+	if !free {
 		if chosen, ok = s.resample(c); !ok {
 			return 0, false
 		}
+	}
+	if c.scored {
+		s.score(c, free)
 	}
 	llama.SamplerAccept(c.chain, chosen.Id)
 	if c.grammar != 0 {
@@ -248,6 +283,7 @@ func (s *cppSequence) resample(c *cppSampler) (chosen llama.TokenData, ok bool) 
 type cppSampler struct {
 	w              *cppModel
 	chain, grammar llama.Sampler
+	scored         bool
 }
 
 func (c *cppSampler) hold(grammar string) error {
@@ -272,7 +308,7 @@ func (c *cppSampler) free() {
 }
 
 func (w *cppModel) sampler(set sampling) (sampler, error) {
-	c := &cppSampler{w: w}
+	c := &cppSampler{w: w, scored: set.scored}
 	if err := c.hold(set.grammar); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,8 @@ var names = backend.Names{
 	"seed":              backend.NeutralSeed,
 	"stop":              backend.NeutralStop,
 	"stop_strings":      backend.NeutralStop,
+	"output_scores":     backend.NeutralLogits,
+	"output_logits":     backend.NeutralRawLogits,
 }
 
 // Extras that the backend takes beside the neutral options.
@@ -47,6 +49,7 @@ type settings struct {
 	window    int // 0 is the backend's
 	idle      time.Duration
 	stream    bool
+	rawLogits bool
 }
 
 func optionError(op string, err error) error {
@@ -74,10 +77,19 @@ func (b *Backend) resolve(op string, call backend.Options) (settings, error) {
 		}
 		o = o.Without(backend.NeutralThinking)
 	}
-	s := settings{stream: o.Stream(), stops: o.Stop()}
+	if op == "batch" { // whose items have nowhere to put them
+		o, err = o.Drop([]backend.Neutral{backend.NeutralLogits, backend.NeutralRawLogits}, func(n backend.Neutral) error {
+			return unsupported(op, "a batch has no option "+n.String()+": ask for each reply by itself, or do without strict options")
+		}, func(n backend.Neutral) { b.report(op+" "+n.String(), "a batch has no such option, it is left out") })
+		if err != nil {
+			return settings{}, err
+		}
+	}
+	s := settings{stream: o.Stream(), stops: o.Stop(), rawLogits: o.RawLogits()}
 	if s.sampling, err = b.sampling(op, o); err != nil {
 		return s, err
 	}
+	s.sampling.scored = o.Logits()
 	if n, ok := o.MaxTokens(); ok {
 		if n < 1 {
 			return s, misconfigured(op, "the bound on the reply is not positive: leave it out for none", nil)

@@ -13,7 +13,7 @@ import (
 
 // Extras about tools, by the names and values of OpenAI's API. Without tools they mean nothing.
 const (
-	extraToolChoice = "tool_choice"
+	extraToolChoice = backend.ToolChoice
 	extraParallel   = "parallel_tool_calls"
 )
 

@@ -10,7 +10,9 @@ import (
 	"sync"
 
 	"github.com/mellea-go/mellea/backend"
+	"github.com/mellea-go/mellea/content"
 	"github.com/mellea-go/mellea/internal/openai"
+	"github.com/mellea-go/mellea/internal/warnonce"
 	"github.com/mellea-go/mellea/internal/wire"
 )
 
@@ -29,6 +31,8 @@ type Config struct {
 	Names backend.Names
 	// Lacks lists the neutral options that the server does not have: reported once each, or refused under strict options.
 	Lacks []backend.Neutral
+	// NoToolChoice says that the server refuses tool_choice: it lets the model choose.
+	NoToolChoice bool
 	// Style is how requests are written.
 	Style openai.Style
 	// NoFormatInBatch refuses a format of raw completions, for a server that would not heed it.
@@ -103,7 +107,7 @@ type Client struct {
 	wire     *wire.Client // nil when problem says why
 	problem  error
 	info     backend.Info
-	reported sync.Map // what was reported once
+	warnings warnonce.Log
 	learned  sync.Map // what the server turned out to be like: oneByOne, way
 }
 
@@ -119,7 +123,7 @@ func New(cfg Config) *Client {
 	cfg.Server = wire.Config{} // it holds secrets
 	cfg.Names = maps.Clone(cfg.Names)
 	c := &Client{cfg: cfg, info: backend.Info{Provider: cfg.Provider, Model: cfg.Options.Model(), Capabilities: cfg.Capabilities}}
-	c.info.NeedsModel = c.info.Model == ""
+	c.info.NeedsModel, c.warnings.Logger = c.info.Model == "", cfg.Logger
 	transport, err := wire.New(server)
 	switch {
 	case err != nil:
@@ -154,6 +158,16 @@ func (c *Client) Generate(ctx context.Context, req backend.Request) (*backend.Ou
 	options, err := c.resolve(Chat, req.Options)
 	if err != nil {
 		return nil, err
+	}
+	if c.cfg.NoToolChoice {
+		offer := true
+		options, offer, err = options.DropToolChoice(func() error { return c.lacking(Chat, backend.ToolChoice) }, func() { c.leaveOut(Chat, backend.ToolChoice) })
+		if err != nil {
+			return nil, err
+		}
+		if !offer {
+			req.Tools = content.List[content.ToolSpec]{}
+		}
 	}
 	req.Options = options
 
@@ -212,27 +226,27 @@ func (c *Client) resolve(op Operation, call backend.Options) (backend.Options, e
 		return o, &backend.Error{Provider: c.cfg.Provider, Op: op.String(), Code: backend.CodeConfiguration,
 			Remedy: "no model: name one with WithModel"}
 	}
-	lacks := c.cfg.Lacks
+	// The dialect has log-probabilities of the likeliest tokens, which are no logits.
+	lacks := append(slices.Clip(c.cfg.Lacks), backend.NeutralLogits, backend.NeutralRawLogits)
 	if op == Completions {
-		lacks = append(slices.Clip(lacks), backend.NeutralThinking)
+		lacks = append(lacks, backend.NeutralThinking)
 	}
-	for _, n := range lacks {
-		if !o.Has(n) {
-			continue
-		}
-		if o.Strict() {
-			return o, c.unsupported(op, "the provider has no option "+n.String()+": leave it out, or do without strict options")
-		}
-		c.once(notHad{op, n}, "the provider has no such option, it is left out", "option", n.String())
-		o = o.Without(n)
-	}
-	return o, nil
+	return o.Drop(lacks, func(n backend.Neutral) error { return c.lacking(op, n.String()) }, func(n backend.Neutral) { c.leaveOut(op, n.String()) })
 }
 
 // notHad is an option that an operation does not have.
 type notHad struct {
 	op     Operation
-	option backend.Neutral
+	option string
+}
+
+func (c *Client) lacking(op Operation, option string) error {
+	return c.unsupported(op, "the provider has no option "+option+": leave it out, or do without strict options")
+}
+
+// leaveOut reports an option that has no effect.
+func (c *Client) leaveOut(op Operation, option string) {
+	c.once(notHad{op, option}, "the provider has no such option, it is left out", "option", option)
 }
 
 func (c *Client) unsupported(op Operation, remedy string) error {
@@ -241,14 +255,7 @@ func (c *Client) unsupported(op Operation, remedy string) error {
 
 // once reports something the first time that it happens.
 func (c *Client) once(key any, message string, attributes ...any) {
-	if _, again := c.reported.LoadOrStore(key, true); again {
-		return
-	}
-	logger := c.cfg.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	logger.Warn(message, append(attributes, "provider", c.cfg.Provider)...)
+	c.warnings.Warn(key, message, append(attributes, "provider", c.cfg.Provider)...)
 }
 
 // decoders are kept warm: their buffers have grown to the size of a usual chunk.
