@@ -27,7 +27,8 @@ func committed() *registry {
 		if own(s.ID) {
 			continue
 		}
-		out := span{id: s.ID, name: s.Name, brief: s.Brief, kind: s.Kind.String(), operations: slices.Collect(s.Operations())}
+		out := span{id: s.ID, name: s.Name, brief: s.Brief, kind: s.Kind.String(), extends: s.Extends, provider: s.Provider,
+			operations: slices.Collect(s.Operations())}
 		for u := range s.Attributes() {
 			out.uses = append(out.uses, use{name: u.Name, level: u.Level.String(), condition: u.Condition})
 		}
