@@ -77,6 +77,12 @@ type Lifecycle interface {
 	Finish(Reply, error) (Reply, error)
 }
 
+// A Streamer is a [Lifecycle] that wants to know whether a reply comes in pieces, which a backend's own options may say.
+type Streamer interface {
+	// Streams is called before the first chunk when the Generation that the output starts with is Streaming.
+	Streams()
+}
+
 // WithLifecycle returns the request with l taking part. With hold, readers see no chunk until Finish has returned.
 // A decorator that starts several generations for one request passes on [Request.Detached] and forwards the chunks.
 func (r Request) WithLifecycle(l Lifecycle, hold bool) Request {

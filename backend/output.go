@@ -70,6 +70,9 @@ func Start(ctx context.Context, req Request, g Generation, produce func(context.
 	if o.gen.Started.IsZero() {
 		o.gen.Started = time.Now()
 	}
+	if s, ok := req.lifecycle.(Streamer); ok && g.Streaming {
+		s.Streams()
+	}
 	ctx, o.cancel = context.WithCancelCause(ctx)
 	go o.run(ctx, produce)
 	return o

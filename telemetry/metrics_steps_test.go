@@ -64,21 +64,23 @@ func TestSessionsThatDoNotStartAreCounted(t *testing.T) {
 // A reply that came in one piece has no chunks, though the backend writes its parts one after the other.
 func TestOnlyStreamsHaveChunks(t *testing.T) {
 	t.Parallel()
-	b := &scripted{answer: func(_ context.Context, _ int, _ backend.Request, w *backend.Writer) error {
+	answer := func(_ context.Context, _ int, _ backend.Request, w *backend.Writer) error {
 		now := time.Now()
 		w.Reasoning(now, []byte("hm"))
 		w.Text(now, []byte("hello"))
 		return nil
-	}}
+	}
 	for name, test := range map[string]struct {
+		own  bool // the backend streams by itself
 		opts []mellea.CallOption
 		want []uint64
 	}{
-		"in one piece": {},
-		"streamed":     {opts: []mellea.CallOption{mellea.Stream(func(int, backend.Chunk) {})}, want: []uint64{1}},
+		"in one piece":            {},
+		"streamed by the backend": {own: true, want: []uint64{1}},
+		"streamed":                {opts: []mellea.CallOption{mellea.Stream(func(int, backend.Chunk) {})}, want: []uint64{1}},
 	} {
 		announced := 0
-		series, _ := measured(t, b, func(s *mellea.Session) {
+		series, _ := measured(t, &scripted{answer: answer, stream: test.own}, func(s *mellea.Session) {
 			s = s.With(mellea.WithHooks(hookpoint.GenerationEvent.On(func(context.Context, hookpoint.ChunkArrived) { announced++ })))
 			must[*mellea.Result[string]](t)(s.Instruct(t.Context(), "hi", test.opts...))
 		}, nil)

@@ -18,6 +18,7 @@ import (
 // scripted is a backend that answers by a function. It keeps the headers that a server would have been sent.
 type scripted struct {
 	info   backend.Info
+	stream bool // by the backend's own options
 	answer func(ctx context.Context, n int, req backend.Request, w *backend.Writer) error
 
 	mu      sync.Mutex
@@ -53,7 +54,7 @@ func (s *scripted) Generate(ctx context.Context, req backend.Request) (*backend.
 	s.headers = append(s.headers, sent)
 	s.mu.Unlock()
 	g := backend.Generation{Provider: info.Provider, Model: info.Model, ServerAddress: info.ServerAddress,
-		ServerPort: info.ServerPort, InProcess: info.InProcess, Sent: req.Options, Streaming: req.Options.Stream()}
+		ServerPort: info.ServerPort, InProcess: info.InProcess, Sent: req.Options, Streaming: s.stream || req.Options.Stream()}
 	return backend.Start(ctx, req, g, func(ctx context.Context, w *backend.Writer) error {
 		err := s.answer(ctx, n, req, w)
 		if err == nil {

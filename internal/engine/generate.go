@@ -47,7 +47,10 @@ type generation struct {
 	previous time.Time
 }
 
-var _ backend.Lifecycle = (*generation)(nil)
+var (
+	_ backend.Lifecycle = (*generation)(nil)
+	_ backend.Streamer  = (*generation)(nil)
+)
 
 // generate opens a Generation operation and starts the backend. With an error nothing runs and the operation has
 // ended; without, the operation ends in the output's producer.
@@ -122,6 +125,9 @@ func (g *generation) start(b backend.Backend, req backend.Request) (out *backend
 func (g *generation) fault(code, remedy string, cause error) error {
 	return &backend.Error{Provider: g.op.Pre.Info.Provider, Op: "generate", Code: code, Remedy: remedy, Err: cause}
 }
+
+// Streams implements [backend.Streamer].
+func (g *generation) Streams() { g.events = hookpoint.GenerationEvent.Active(g.scope.Set) }
 
 // Chunk implements [backend.Lifecycle].
 func (g *generation) Chunk(c backend.Chunk) {
