@@ -160,7 +160,7 @@ func (c *Client) Generate(ctx context.Context, req backend.Request) (*backend.Ou
 		return nil, err
 	}
 	if c.cfg.NoToolChoice {
-		offer := true
+		var offer bool
 		options, offer, err = options.DropToolChoice(func() error { return c.lacking(Chat, backend.ToolChoice) }, func() { c.leaveOut(Chat, backend.ToolChoice) })
 		if err != nil {
 			return nil, err
