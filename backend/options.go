@@ -257,8 +257,8 @@ func (o Options) Strict() bool {
 	return v != nil && v.strict
 }
 
-// WithStreamTimeout bounds the time between two pieces of a streamed reply, the first included; a negative d removes
-// the bound. The default is the backend's, 120 s.
+// WithStreamTimeout bounds the time between two pieces of a streamed reply, the first included: 0 gives up at
+// once, a negative d removes the bound. The default is the backend's, 120 s.
 func (o Options) WithStreamTimeout(d time.Duration) Options {
 	return o.with(setIdle, func(v *values) { v.idle = d })
 }

@@ -281,5 +281,18 @@ func convert[T any](name, want string, x any, dst *T) error {
 	return nil
 }
 
+// Silence returns the bound that [Options.StreamTimeout] puts on the silence of a server, for a client that takes 0 for its
+// own: 0 where it is not set or the reply is not streamed, and so short a time that nothing arrives within for a timeout of 0.
+func (o Options) Silence() time.Duration {
+	d, set := o.StreamTimeout()
+	switch {
+	case !set || !o.Stream():
+		return 0
+	case d == 0:
+		return time.Nanosecond
+	}
+	return d
+}
+
 // DefaultStreamTimeout is the time allowed between two pieces of a streamed reply when nothing else is set.
 const DefaultStreamTimeout = 120 * time.Second

@@ -115,6 +115,12 @@ func (s Suite) placeToolChoice(t *testing.T) {
 		t.Errorf("%q differ with a demand for a tool, want one of them", changed)
 	}
 	s.found(placeToolChoice, strings.Join(changed, ", "))
+
+	plain := ask(false)
+	plain.Options = plain.Options.WithExtra(backend.ToolChoice, "auto")
+	if changed := changes(t, s.sent(t, ask(false)).body, s.sent(t, plain).body); len(changed) > 0 {
+		t.Errorf("%q differ with a choice and no tools, want it left out", changed)
+	}
 }
 
 // sent returns the request that the server gets for one of the program.

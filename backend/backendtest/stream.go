@@ -109,6 +109,25 @@ func runStream(t *testing.T, s Suite) {
 			t.Errorf("got text %q, want what had arrived: %q", got, want)
 		}
 	})
+	t.Run("a stream timeout of zero is a bound", func(t *testing.T) {
+		t.Parallel()
+		_, b := s.serve(t, always(script{hold: make(chan struct{})}))
+		req := ask(true)
+		req.Options = req.Options.WithStreamTimeout(0)
+		_, err := generate(t, b, req)
+		if got := wantError(t, s, err).Code; got != backend.CodeTimeout {
+			t.Errorf("got code %q, want %q", got, backend.CodeTimeout)
+		}
+	})
+	t.Run("a stream timeout is not for a whole reply", func(t *testing.T) {
+		t.Parallel()
+		_, b := s.serve(t, always(script{reply: s.reply()}))
+		req := ask(false)
+		req.Options = req.Options.WithStreamTimeout(0)
+		if _, err := generate(t, b, req); err != nil {
+			t.Errorf("got %v, want the reply", err)
+		}
+	})
 	t.Run("a server that does not begin is given up", func(t *testing.T) {
 		t.Parallel()
 		_, b := s.serve(t, always(script{hold: make(chan struct{})}))

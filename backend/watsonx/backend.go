@@ -69,8 +69,7 @@ func (b *Backend) Generate(ctx context.Context, req backend.Request) (*backend.O
 		return nil, fail(opChat, err)
 	}
 	body.Write(encoded)
-	x := &exchange{b: b, body: body, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop)}
-	x.idle, _ = options.StreamTimeout()
+	x := &exchange{b: b, body: body, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop), idle: options.Silence()}
 	return backend.Start(ctx, req, b.generation(options, x.stream), x.run), nil
 }
 

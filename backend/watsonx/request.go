@@ -91,7 +91,8 @@ func checkMessages(ms content.Messages) error {
 }
 
 // choose gives the choice of tools the form of this API: a word is a tool_choice_option, a function a tool_choice, and
-// there may be one of the two. With tools and no choice the model is free to call them or not, as elsewhere.
+// there may be one of the two. With tools and no choice the model is free to call them or not, as elsewhere; without tools
+// there is nothing to choose.
 func choose(extras map[string]any, tools bool) error {
 	if word, ok := extras["tool_choice"].(string); ok {
 		if _, both := extras["tool_choice_option"]; both {
@@ -105,7 +106,10 @@ func choose(extras map[string]any, tools bool) error {
 	switch {
 	case function && word:
 		return unsupported(opChat, "tool_choice and tool_choice_option exclude each other: leave one out")
-	case tools && !function && !word:
+	case !tools:
+		delete(extras, "tool_choice")
+		delete(extras, "tool_choice_option")
+	case !function && !word:
 		extras["tool_choice_option"] = "auto"
 	}
 	return nil

@@ -171,8 +171,7 @@ func (c *Client) Generate(ctx context.Context, req backend.Request) (*backend.Ou
 	}
 	req.Options = options
 
-	x := &exchange{c: c, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop)}
-	x.idle, _ = options.StreamTimeout()
+	x := &exchange{c: c, model: options.Model(), stream: options.Stream(), stops: options.Has(backend.NeutralStop), idle: options.Silence()}
 	if !req.Format.IsZero() {
 		held := req.Detached()
 		x.format, x.way = &held, c.way(x.model)
