@@ -48,6 +48,20 @@ func TestReal(t *testing.T) {
 		Tools: &backendtest.RealTools{Prompt: "What time is it?", Result: "noon", Spec: content.ToolSpec{Name: "now", Parameters: mustSchema(t, `{"type":"object"}`)}}})
 }
 
+// generated makes a generation and returns it when it has ended.
+func generated(t *testing.T, b *Backend, req backend.Request) (*backend.Output, backend.Reply) {
+	t.Helper()
+	out, err := b.Generate(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := out.Reply(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, r
+}
+
 func TestGenerate(t *testing.T) {
 	t.Parallel()
 	long := "0123456789"
@@ -75,14 +89,7 @@ func TestGenerate(t *testing.T) {
 			b := newFake(t, &fake{answer: says(tc.answer)})
 			req := ask("hi")
 			req.Options = tc.options
-			out, err := b.Generate(t.Context(), req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := out.Reply(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			out, r := generated(t, b, req)
 			var chunks []string
 			for c := range out.Chunks(t.Context()) {
 				chunks = append(chunks, c.Text)

@@ -41,14 +41,7 @@ func TestScores(t *testing.T) {
 			}})
 			req := ask("hi")
 			req.Options = tt.options
-			out, err := b.Generate(t.Context(), req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := out.Reply(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, r := generated(t, b, req)
 			if diff := cmp.Diff(rows(r.Generation.RawLogits), raw[:tt.raw], equateEmpty); diff != "" {
 				t.Errorf("raw logits (-got +want):\n%s", diff)
 			}
