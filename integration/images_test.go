@@ -3,7 +3,6 @@ package integration_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"image/jpeg"
 	"image/png"
@@ -178,16 +177,8 @@ func TestOllamaImages(t *testing.T) {
 // leaves the image out unsaid.
 func rawLook(t *testing.T, server *components.Ollama) int {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"model": server.Model, "stream": false, "options": map[string]any{"num_predict": 1},
+	resp := rawChat(t, server, map[string]any{"model": server.Model, "stream": false, "options": map[string]any{"num_predict": 1},
 		"messages": []any{map[string]any{"role": "user", "content": lookAt, "images": [][]byte{picture(t, "image/png", tinymodel.Red)}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.Post(server.URL+"/api/chat", "application/json", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	return resp.StatusCode
 }
 

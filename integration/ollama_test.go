@@ -345,14 +345,10 @@ type rawReply struct {
 	EvalCount       int    `json:"eval_count"`
 }
 
-// rawOllama makes the request of question(text) without any code of ours.
-func rawOllama(t *testing.T, server *components.Ollama, text string) rawReply {
+// rawChat posts a chat, whose reply is closed when the test ends.
+func rawChat(t *testing.T, server *components.Ollama, chat map[string]any) *http.Response {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{
-		"model": server.Model, "stream": false,
-		"messages": []map[string]string{{"role": "user", "content": text}},
-		"options":  map[string]any{"temperature": 0, "seed": 7, "num_predict": 24},
-	})
+	body, err := json.Marshal(chat)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +356,18 @@ func rawOllama(t *testing.T, server *components.Ollama, text string) rawReply {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// rawOllama makes the request of question(text) without any code of ours.
+func rawOllama(t *testing.T, server *components.Ollama, text string) rawReply {
+	t.Helper()
+	resp := rawChat(t, server, map[string]any{
+		"model": server.Model, "stream": false,
+		"messages": []map[string]string{{"role": "user", "content": text}},
+		"options":  map[string]any{"temperature": 0, "seed": 7, "num_predict": 24},
+	})
 	reply, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
